@@ -1,0 +1,91 @@
+import type { QemuVersion } from '../qemu/option.ts';
+
+export type { QapiEntity, QemuSchema } from '../qemu/qapi.ts';
+
+/**
+ * All that a plan may depend on beyond the VM's own files: plain JSON, so that it can be printed by `ezvm facts`, kept,
+ * and handed back with `--host` to plan for another machine.
+ */
+export interface HostFacts {
+  readonly format: 1;
+  /** As QEMU names targets: `x86_64`, `aarch64`. */
+  readonly arch: string;
+  readonly user: { readonly uid: number; readonly gid: number; readonly name: string; readonly home: string };
+  readonly dirs: HostDirs;
+  readonly cpus: number;
+  /** Bytes of memory in the machine. */
+  readonly memory: number;
+  /** Absent where no QEMU is installed. */
+  readonly qemu?: QemuFacts;
+  /** Usable means that a virtual CPU was really made with it; else `reason` says why not, and `help` how to mend it. */
+  readonly kvm: KvmFacts;
+  /** Absolute paths of the programs ezvm may start, by name; absent when not installed. */
+  readonly programs: { readonly [name: string]: string };
+  /** In order of preference, as QEMU's interop specification defines it. */
+  readonly firmware: readonly FirmwareDescriptor[];
+  /** What is at the host paths that a VM names; filled for those paths only. */
+  readonly paths: { readonly [path: string]: PathFacts };
+  /** The session a window needs; empty strings are left out. */
+  readonly session: { readonly [variable: string]: string };
+}
+
+export interface KvmFacts {
+  readonly usable: boolean;
+  readonly reason?: string;
+  readonly help?: string;
+}
+
+/** Where ezvm keeps things: absolute paths, per user, following the XDG base directories. */
+export interface HostDirs {
+  /** Sockets, locks and the booted plan; gone after a reboot. */
+  readonly run: string;
+  /** Logs, TPM state, UEFI variables. */
+  readonly state: string;
+  readonly cache: string;
+  readonly config: string;
+}
+
+export interface QemuFacts {
+  readonly binary: string;
+  readonly version: QemuVersion;
+  readonly package: string;
+  /** Names and aliases of machine types to their canonical name: `q35` to `pc-q35-7.2`. */
+  readonly machines: { readonly [name: string]: string };
+  /** Every QOM type name that can be given to `-device`. */
+  readonly devices: readonly string[];
+  /** Every QOM type name that can be given to `-object`. */
+  readonly objects: readonly string[];
+  readonly cpuModels: readonly string[];
+  readonly netdevs: readonly string[];
+  readonly audiodevs: readonly string[];
+  readonly displays: readonly string[];
+  readonly tpmTypes: readonly string[];
+  /** `-spice` is known to this build. */
+  readonly spice: boolean;
+}
+
+/** The part of QEMU's docs/interop/firmware.json that a choice needs. */
+export interface FirmwareDescriptor {
+  /** Path of the descriptor file. */
+  readonly file: string;
+  readonly interfaces: readonly string[];
+  readonly executable: string;
+  readonly executableFormat: string;
+  /** The template of the variable store; absent for a stateless image. */
+  readonly nvramTemplate?: string;
+  readonly nvramFormat?: string;
+  readonly mode: 'split' | 'combined' | 'stateless' | 'memory';
+  readonly targets: readonly { readonly architecture: string; readonly machines: readonly string[] }[];
+  /** `secure-boot`, `enrolled-keys`, `requires-smm`, … */
+  readonly features: readonly string[];
+}
+
+export interface PathFacts {
+  readonly kind: 'missing' | 'file' | 'directory' | 'block' | 'character' | 'socket' | 'other' | 'denied';
+  /** Bytes, of a file or a block device where it can be read. */
+  readonly size?: number;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  /** Of a disk image, read from its first bytes. */
+  readonly format?: 'raw' | 'qcow2' | 'vmdk' | 'vdi' | 'vhdx' | 'vpc';
+}
