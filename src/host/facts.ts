@@ -49,9 +49,11 @@ export interface QemuFacts {
   readonly binary: string;
   readonly version: QemuVersion;
   readonly package: string;
+  /** What it emulates, as QEMU names targets. */
+  readonly arch: string;
   /** Names and aliases of machine types to their canonical name: `q35` to `pc-q35-7.2`. */
   readonly machines: { readonly [name: string]: string };
-  /** Every QOM type name that can be given to `-device`. */
+  /** Every QOM type name that can be given to `-device`, without CPUs and without what misses a module. */
   readonly devices: readonly string[];
   /** Every QOM type name that can be given to `-object`. */
   readonly objects: readonly string[];

@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
+import { findComplaint } from '../qemu/complaint.ts';
+import { connectQmp, type QmpClient } from '../qemu/qmp.ts';
+
+/** Long enough for a QEMU on a slow disk; one that takes longer hangs. */
+const PATIENCE_MS = 20_000;
+
+const SETPRIV = '/usr/bin/setpriv';
+
+/** A QEMU that answers questions and runs no guest. */
+export interface PausedQemu {
+  readonly qmp: QmpClient;
+  /** Why it died, as far as it said so. */
+  complaint(): Promise<string>;
+  /** Ends it; resolves when it is gone. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts QEMU with `args`, paused, with a private QMP channel: no socket in the file system, nothing that outlives it.
+ * Throws Error with QEMU's own words when it does not get as far as answering.
+ */
+export async function startPaused(binary: string, args: readonly string[]): Promise<PausedQemu> {
+  const common = ['-S', '-no-user-config', '-nodefaults', '-display', 'none'];
+  const channel = ['-chardev', 'socket,id=qmp,fd=3', '-mon', 'chardev=qmp,mode=control'];
+  const child = spawnBound([binary, ...common, ...args, ...channel], ['ignore', 'ignore', 'pipe', 'pipe']);
+  let stderr = '';
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+    stderr = (stderr + chunk).slice(-65_536);
+  });
+  let failure: string | undefined;
+  const gone = new Promise<void>((resolve) => {
+    child.on('close', (code, signal) => {
+      failure ??= findComplaint(stderr) ?? (signal ? `it died of ${signal}` : `it ended with status ${code}`);
+      resolve();
+    });
+    child.on('error', (error) => {
+      failure ??= error.message;
+      resolve();
+    });
+  });
+  const stop = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await gone;
+  };
+  const complaint = async (): Promise<string> => {
+    await stop();
+    return failure ?? 'it gave no reason';
+  };
+  try {
+    const qmp = await connectQmp(child.stdio[3] as Duplex, { timeoutMs: PATIENCE_MS });
+    return { qmp, complaint, stop };
+  } catch {
+    throw new Error(await complaint());
+  }
+}
+
+/** What a command line such as `qemu -display help` prints on stdout; empty when it fails. */
+export async function readHelp(binary: string, args: readonly string[]): Promise<string> {
+  const child = spawnBound([binary, ...args], ['ignore', 'pipe', 'ignore']);
+  let stdout = '';
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+    stdout += chunk;
+  });
+  const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+  await new Promise<void>((resolve) => child.on('close', resolve).on('error', resolve));
+  clearTimeout(timer);
+  return stdout;
+}
+
+/** A child that dies with us, even by SIGKILL: a paused QEMU would wait for a question for ever. */
+function spawnBound(argv: readonly string[], stdio: ('ignore' | 'pipe')[]): ReturnType<typeof spawn> {
+  const bound = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig=KILL', ...argv] : argv;
+  const [program = '', ...rest] = bound;
+  // Its own directory could be one that is about to be unmounted or removed.
+  return spawn(program, rest, { stdio, cwd: '/' });
+}
