@@ -1,0 +1,92 @@
+import { entryOf, originOf, type SourceDoc, toPlain } from '../core/source.ts';
+import type { DeviceTemplate, EmitEntry, LetTable, Needs, SectionSpec, TemplateSource, When } from './template.ts';
+
+/** The templates at hand, read when asked for. Their shape is vouched for by `lint`. */
+export class Catalog {
+  readonly sections: readonly SectionSpec[];
+  readonly #source: TemplateSource;
+  readonly #devices = new Map<string, DeviceTemplate | undefined>();
+
+  constructor(source: TemplateSource) {
+    this.#source = source;
+    const doc = source.read('sections.yaml');
+    this.sections = doc ? readSections(doc) : [];
+  }
+
+  section(name: string): SectionSpec | undefined {
+    return this.sections.find((section) => section.name === name);
+  }
+
+  /** The types a section offers, sorted. */
+  types(section: SectionSpec): readonly string[] {
+    return this.#source.list(section.folder);
+  }
+
+  device(section: SectionSpec, type: string): DeviceTemplate | undefined {
+    const key = `${section.folder}/${type}`;
+    if (!this.#devices.has(key)) {
+      const doc = isTemplateName(type) ? this.#source.read(`${key}.yaml`) : undefined;
+      this.#devices.set(key, doc && readDevice(doc, section.name, type));
+    }
+    return this.#devices.get(key);
+  }
+
+  /** An OS template or a profile. */
+  layer(folder: 'os' | 'profiles', name: string): SourceDoc | undefined {
+    return isTemplateName(name) ? this.#source.read(`${folder}/${name}.yaml`) : undefined;
+  }
+
+  layers(folder: 'os' | 'profiles'): readonly string[] {
+    return this.#source.list(folder);
+  }
+
+  /** The weakest layer of every VM. */
+  defaults(): SourceDoc | undefined {
+    return this.#source.read('defaults.yaml');
+  }
+}
+
+/** Names are file names below `templates/`; anything that could lead elsewhere is no name. */
+export function isTemplateName(name: string): boolean {
+  return /^[a-z0-9][a-z0-9._-]*$/i.test(name);
+}
+
+function readSections(doc: SourceDoc): SectionSpec[] {
+  return doc.root.entries.map(({ key, node }) => {
+    const spec = toPlain(node) as Omit<SectionSpec, 'name' | 'folder'> & { folder?: string };
+    return { ...spec, name: key, folder: spec.folder ?? `devices/${key}` };
+  });
+}
+
+/** Reads a device template whose shape is right; `lint` tells whether it is. */
+export function readDevice(doc: SourceDoc, section: string, type: string): DeviceTemplate {
+  const plain = toPlain(doc.root) as Record<string, unknown> & Partial<DeviceTemplate>;
+  const params = entryOf(doc.root, 'params')?.node;
+  const emit = entryOf(doc.root, 'emit')?.node;
+  const lets = (plain['let'] ?? {}) as Record<string, Record<string, string | null>>;
+  return {
+    section,
+    type,
+    file: doc.file,
+    summary: plain.summary ?? '',
+    params: plain.params ?? {},
+    paramOrigins:
+      params?.kind === 'map' ? Object.fromEntries(params.entries.map(({ key, at }) => [key, originOf(doc, at)])) : {},
+    lets: Object.fromEntries(Object.entries(lets).map(([name, { by, ...values }]) => [name, { by: by ?? '', values } satisfies LetTable])),
+    requires: (plain.requires ?? []).map((entry) => (typeof entry === 'string' ? { device: entry } : entry)),
+    emit:
+      emit?.kind === 'list' ? emit.items.map((node) => readEmit(toPlain(node) as Record<string, unknown>, originOf(doc, node.at))) : [],
+    sidecars: plain.sidecars ?? [],
+    folders: plain.folders ?? [],
+    ...(plain.slot !== undefined && { slot: plain.slot }),
+    ...(plain.resolver !== undefined && { resolver: plain.resolver }),
+    ...(plain.needs !== undefined && { needs: plain.needs }),
+    ...(plain.slots !== undefined && { slots: plain.slots }),
+  };
+}
+
+function readEmit(entry: Record<string, unknown>, origin: EmitEntry['origin']): EmitEntry {
+  const { when, needs, ...rest } = entry;
+  const [option = '', args] = Object.entries(rest)[0] ?? [];
+  return { option, args, origin, ...(when !== undefined && { when: when as When }), ...(needs !== undefined && { needs: needs as Needs }) };
+}

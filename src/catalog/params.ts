@@ -1,0 +1,162 @@
+import { parseSize } from '../core/size.ts';
+import { nearest } from '../core/nearest.ts';
+import type { Position, ScalarNode, SourceNode } from '../core/source.ts';
+import type { ParamSpec, ParamType } from './template.ts';
+
+/** A parameter after checking: sizes in bytes, paths absolute, switches as booleans, null for unset. */
+export type ParamValue = string | number | boolean | null | WrappedString | readonly ParamValue[];
+
+/** QAPI's `String`, in which it wraps the items of repeated options such as `hostfwd`. */
+export interface WrappedString {
+  readonly str: string;
+}
+
+export interface ParamFault {
+  readonly at: Position;
+  /** Continues "section.key is …". */
+  readonly message: string;
+  readonly help?: string | undefined;
+}
+
+export interface ParamContext {
+  /** Makes a path absolute: `~/` and what is relative to the file that says it. */
+  readonly resolvePath: (path: string) => string;
+}
+
+type Checked = { readonly value: ParamValue } | { readonly message: string; readonly help?: string | undefined };
+
+/** Checks one value against its specification. */
+export function checkParam(spec: ParamSpec, node: SourceNode, context: ParamContext): { value: ParamValue } | { faults: ParamFault[] } {
+  if (node.kind === 'scalar' && node.value === null) return { value: null };
+  if (spec.type === 'list') return checkList(spec, node, context);
+  if (node.kind !== 'scalar')
+    return { faults: [{ at: node.at, message: `a ${node.kind}; ${expected(spec)} is wanted` }] };
+  const checked = CHECKS[spec.type](node, spec, context);
+  return 'value' in checked ? checked : { faults: [{ at: node.at, ...checked }] };
+}
+
+function checkList(spec: ParamSpec, node: SourceNode, context: ParamContext): { value: ParamValue } | { faults: ParamFault[] } {
+  const item: ParamSpec = { ...spec, type: spec.of as ParamType };
+  // A single value is a list of one: `pci: "0000:03:00.0"`.
+  const results = (node.kind === 'list' ? node.items : [node]).map((entry) => checkParam(item, entry, context));
+  const faults = results.flatMap((result) => ('faults' in result ? result.faults : []));
+  return faults.length > 0 ? { faults } : { value: results.map((result) => ('value' in result ? result.value : null)) };
+}
+
+/** Shows a value in a message: quoted, shortened, on one line. */
+export function showValue(value: unknown): string {
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+type Check = (node: ScalarNode, spec: ParamSpec, context: ParamContext) => Checked;
+
+const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
+  string(node, spec) {
+    if (typeof node.value === 'string') return { value: node.value };
+    const written = node.source ?? String(node.value);
+    return { message: `${written}, which YAML reads as a ${typeof node.value}; ${expected(spec)} is wanted`, help: `write it in quotes: "${written}"` };
+  },
+  word: matching(/^[A-Za-z0-9_+.:-]+$/, 'letters, digits and . _ + : - only'),
+  int(node, spec) {
+    const number = typeof node.value === 'string' && /^-?\d+$/.test(node.value) ? Number(node.value) : node.value;
+    if (typeof number !== 'number' || !Number.isSafeInteger(number)) return wrong(node, spec);
+    if (number < (spec.min ?? -Infinity) || number > (spec.max ?? Infinity))
+      return { message: `${number}; ${expected(spec)} is wanted` };
+    return { value: number };
+  },
+  bool(node, spec) {
+    const word = typeof node.value === 'string' ? node.value.toLowerCase() : node.value;
+    if (word === true || word === 'on' || word === 'yes' || word === 'true') return { value: true };
+    if (word === false || word === 'off' || word === 'no' || word === 'false') return { value: false };
+    return wrong(node, spec);
+  },
+  size(node, spec) {
+    const bytes = parseSize(node.source ?? String(node.value));
+    if (typeof node.value === 'boolean' || bytes === undefined) return wrong(node, spec);
+    if (bytes < (spec.min ?? 0)) return { message: `${bytes} bytes; ${expected(spec)} is wanted`, help: 'a bare number is bytes: give a unit, such as 4G' };
+    return { value: bytes };
+  },
+  path(node, spec, context) {
+    if (typeof node.value !== 'string' || node.value === '') return wrong(node, spec);
+    return { value: context.resolvePath(node.value) };
+  },
+  enum(node, spec) {
+    const values = (spec.of ?? []) as readonly string[];
+    // YAML reads `off` as text but `false` as a boolean; both mean the same to whoever writes them.
+    const word = node.value === true ? 'on' : node.value === false ? 'off' : (node.source ?? String(node.value));
+    if (values.includes(word)) return { value: word };
+    return { message: `${showValue(node.value)}; use ${listOf(values)}`, help: suggestion(word, values) };
+  },
+  mac(node, spec) {
+    const text = String(node.value);
+    if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text)) return wrong(node, spec);
+    if (Number.parseInt(text.slice(0, 2), 16) & 1)
+      return { message: `${text}, a multicast address, which no card can have`, help: 'make the first byte even, as in 52:54:00:…' };
+    return { value: text.toLowerCase() };
+  },
+  pci: matching(/^([0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/i, 'a PCI address such as "0000:03:00.0"', (text) =>
+    (text.length < 12 ? `0000:${text}` : text).toLowerCase(),
+  ),
+  port(node, spec) {
+    return CHECKS.int(node, { ...spec, min: spec.min ?? 1, max: 65535 }, { resolvePath: String });
+  },
+  uuid: matching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, 'a UUID such as 04d064c3-66a1-4aa7-9589-f8b3ecf91cd7', (text) => text.toLowerCase()),
+  forward(node) {
+    const match = /^(?:(tcp|udp)[/:])?(?:(\d+(?:\.\d+){3}):)?(\d+):(\d+)$/.exec(String(node.value));
+    const ports = match && [Number(match[3]), Number(match[4])];
+    if (!match || ports?.some((port) => port < 1 || port > 65535))
+      return { message: `${showValue(node.value)}; "HOST-PORT:GUEST-PORT" is wanted`, help: 'write it in quotes, as in "2222:22", "udp/5353:53" or "127.0.0.1:8080:80"' };
+    return { value: { str: `${match[1] ?? 'tcp'}:${match[2] ?? '127.0.0.1'}:${match[3]}-:${match[4]}` } };
+  },
+};
+
+function matching(pattern: RegExp, wanted: string, normalize: (text: string) => string = (text) => text): Check {
+  return (node) => {
+    if (typeof node.value === 'string' && pattern.test(node.value)) return { value: normalize(node.value) };
+    if (typeof node.value === 'number' && node.source !== undefined && pattern.test(node.source))
+      return Number.isInteger(node.value) && !node.source.includes('.')
+        ? { value: normalize(node.source) }
+        : { message: `${node.source}, which YAML reads as a number`, help: `write it in quotes: "${node.source}"` };
+    return { message: `${showValue(node.value)}; ${wanted} is wanted` };
+  };
+}
+
+function wrong(node: ScalarNode, spec: ParamSpec): Checked {
+  return { message: `${showValue(node.source ?? node.value)}; ${expected(spec)} is wanted` };
+}
+
+const EXPECTED: { readonly [type in ParamType]: string } = {
+  string: 'text',
+  word: 'a word',
+  int: 'a whole number',
+  bool: 'on or off',
+  size: 'a size such as 512M or 16G',
+  path: 'a path',
+  enum: 'one of a few words',
+  mac: 'a MAC address such as 52:54:00:12:34:56',
+  pci: 'a PCI address such as "0000:03:00.0"',
+  port: 'a port number',
+  uuid: 'a UUID',
+  forward: 'a port forward such as "2222:22"',
+  list: 'a list',
+};
+
+function expected(spec: ParamSpec): string {
+  const { min, max } = spec;
+  if (spec.type === 'enum') return listOf((spec.of ?? []) as readonly string[]);
+  if (spec.type === 'size') return min === undefined ? EXPECTED.size : `${EXPECTED.size}, at least ${min} bytes,`;
+  if (min !== undefined && max !== undefined) return `${EXPECTED[spec.type]} from ${min} to ${max}`;
+  return min === undefined ? EXPECTED[spec.type] : `${EXPECTED[spec.type]}, at least ${min},`;
+}
+
+/** `a, b or c` */
+export function listOf(words: readonly string[]): string {
+  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}
+
+/** "did you mean …?", where something is near enough. */
+export function suggestion(word: string, candidates: Iterable<string>): string | undefined {
+  const near = nearest(word, candidates);
+  return near === undefined ? undefined : `did you mean ${near}?`;
+}

@@ -1,0 +1,132 @@
+import type { Origin } from '../core/origin.ts';
+import type { SourceDoc } from '../core/source.ts';
+
+/** What a value in a VM file may be; `list` holds items of one other type. */
+export type ParamType =
+  | 'string'
+  | 'word'
+  | 'int'
+  | 'bool'
+  | 'size'
+  | 'path'
+  | 'enum'
+  | 'mac'
+  | 'pci'
+  | 'port'
+  | 'uuid'
+  | 'forward'
+  | 'list';
+
+export interface ParamSpec {
+  readonly type: ParamType;
+  readonly summary?: string;
+  readonly required?: boolean;
+  /** Written as in a VM file. Without one, the parameter is unset (null). */
+  readonly default?: string | number | boolean | null | readonly string[];
+  /** Where it is not given, it is made from the VM's uuid and the device's id, so that it never changes. */
+  readonly derive?: 'mac' | 'serial';
+  /** The values of an `enum`; the item type of a `list`. */
+  readonly of?: readonly string[] | ParamType;
+  readonly min?: number;
+  readonly max?: number;
+  /** For `path`: what must be there when the VM starts. */
+  readonly expect?: 'file' | 'image' | 'device' | 'directory';
+  readonly access?: 'read' | 'write';
+}
+
+/** Conditions on parameters, all of which must hold: a value, one of several, or the words `set` and `unset`. */
+export type When = { readonly [param: string]: string | number | boolean | readonly (string | number | boolean)[] };
+
+/** A version gate: `{ qemu: ">=8.1" }`; what lacks it is refused, or left out with a warning. */
+export interface Needs {
+  readonly qemu: string;
+  readonly otherwise?: 'refuse' | 'omit';
+}
+
+export interface EmitEntry {
+  readonly option: string;
+  /** A map of properties, a single word, or true for a flag; strings may hold `${…}`. */
+  readonly args: unknown;
+  readonly when?: When;
+  readonly needs?: Needs;
+  readonly origin: Origin;
+}
+
+/** A table over one enum or bool parameter. */
+export interface LetTable {
+  readonly by: string;
+  readonly values: { readonly [value: string]: string | number | boolean | null };
+}
+
+export interface RequireEntry {
+  /** `<section>/<type>` */
+  readonly device: string;
+  readonly when?: When;
+}
+
+export interface SidecarEntry {
+  readonly name: string;
+  readonly start: 'before-qemu' | 'after-qemu';
+  /** A word, or words that are there only `when` its condition holds. */
+  readonly argv: readonly (string | { readonly args: readonly string[]; readonly when: When })[];
+  readonly ready?: { readonly socket: string; readonly timeout?: number };
+  readonly connects?: { readonly socket: string } | { readonly host: string; readonly port: string };
+  readonly when?: When;
+  /** Which package has the program, where it is called differently. */
+  readonly package?: string;
+}
+
+/** What one file under `templates/devices` or `templates/machines` says. */
+export interface DeviceTemplate {
+  readonly section: string;
+  readonly type: string;
+  readonly file: string;
+  readonly summary: string;
+  readonly params: { readonly [name: string]: ParamSpec };
+  readonly paramOrigins: { readonly [name: string]: Origin };
+  readonly lets: { readonly [name: string]: LetTable };
+  readonly requires: readonly RequireEntry[];
+  /** A slot kind of the machine's address table, or `${let}` giving one. */
+  readonly slot?: string;
+  readonly emit: readonly EmitEntry[];
+  readonly sidecars: readonly SidecarEntry[];
+  /** Directories made before anything starts. */
+  readonly folders: readonly string[];
+  readonly resolver?: string;
+  readonly needs?: Needs;
+  /** Of machines only. */
+  readonly slots?: { readonly [kind: string]: SlotTable };
+}
+
+/** Where devices of one kind sit; the index of `at` is the device's own number. */
+export interface SlotTable {
+  readonly bus: string;
+  /** `slot` or `slot.function` in hexadecimal, as QEMU's `addr`; or plain numbers for buses that are not PCI. */
+  readonly at: readonly string[];
+  /** Each device gets a root port at the address, and sits on it at 0. */
+  readonly 'root-port'?: boolean;
+}
+
+/** One section of the configuration language, from `templates/sections.yaml`. */
+export interface SectionSpec {
+  readonly name: string;
+  readonly summary: string;
+  /** The parameter that a bare value stands for. */
+  readonly short: string;
+  /** The device template used when no `type` is given. */
+  readonly default: string;
+  /** The stem of item ids; absent for sections that hold one device. */
+  readonly plural?: string;
+  /** Where its templates lie under `templates/`. */
+  readonly folder: string;
+  /** Never written by users: filled by `requires`. */
+  readonly internal?: boolean;
+}
+
+/** Where template files come from; `input` provides one, tests provide others. */
+export interface TemplateSource {
+  /** @param path below `templates/`, such as `os/linux.yaml` */
+  read(path: string): SourceDoc | undefined;
+  /** Names of the templates in a folder below `templates/`, without `.yaml`, sorted. */
+  list(folder: string): readonly string[];
+}

@@ -1,0 +1,143 @@
+import type { Catalog } from '../catalog/catalog.ts';
+import { checkParam, listOf, type ParamValue, showValue, suggestion } from '../catalog/params.ts';
+import type { DeviceTemplate, ParamSpec, SectionSpec } from '../catalog/template.ts';
+import type { SourceNode } from '../core/source.ts';
+import type { DeviceSpec, SpecValue } from './spec.ts';
+import type { Findings } from './findings.ts';
+import { isUnset, Leaf, placeOf, type Tree } from './tree.ts';
+
+/** Judges the sections that hold devices. */
+export class DeviceValidator {
+  readonly #merged: Tree;
+  readonly #catalog: Catalog;
+  readonly #findings: Findings;
+
+  constructor(merged: Tree, catalog: Catalog, findings: Findings) {
+    this.#merged = merged;
+    this.#catalog = catalog;
+    this.#findings = findings;
+  }
+
+  devices(): DeviceSpec[] {
+    return this.#catalog.sections.flatMap((section) => {
+      const value = this.#merged[section.name];
+      if (section.internal || value === undefined || isUnset(value)) return [];
+      if (value instanceof Leaf) {
+        this.#report('value-wrong', `${section.name} is ${showValue('a single value')}; settings are wanted`, value);
+        return [];
+      }
+      if (section.plural === undefined) return this.#device(section, section.name, section.name, value);
+      return this.#items(section, section.plural, value);
+    });
+  }
+
+  #items(section: SectionSpec, stem: string, items: Tree): DeviceSpec[] {
+    return sortItems(Object.entries(items)).flatMap(([id, value]) => {
+      if (isUnset(value)) return [];
+      if (!/^[A-Za-z][A-Za-z0-9_-]{0,31}$/.test(id)) {
+        this.#report('id-refused', `${section.name}: the id ${showValue(id)} must be a letter followed by letters, digits, _ or -`, value, `ids are ${stem}0, ${stem}1, …, or a word of your own`);
+        return [];
+      }
+      const position = new RegExp(`^${stem}(\\d+)$`).exec(id)?.[1];
+      const label = position === undefined ? `${section.name}.${id}` : `${section.name}[${position}]`;
+      if (!(value instanceof Leaf)) return this.#device(section, id, label, value);
+      this.#report('value-wrong', `${label} is no device; a map such as { ${section.short}: … } is wanted`, value);
+      return [];
+    });
+  }
+
+  #device(section: SectionSpec, id: string, label: string, given: Tree): DeviceSpec[] {
+    const typeLeaf = given['type'];
+    const types = this.#catalog.types(section);
+    let type: ParamValue | undefined = section.default;
+    if (typeLeaf !== undefined && !isUnset(typeLeaf)) {
+      if (!(typeLeaf instanceof Leaf)) {
+        this.#report('value-wrong', `${label}.type is a map; one of ${listOf(types)} is wanted`, typeLeaf);
+        return [];
+      }
+      type = this.#findings.check(typeLeaf, { type: 'string' }, `${label}.type`);
+    }
+    if (type === undefined || type === null) return [];
+    const name = String(type);
+    const template = this.#catalog.device(section, name);
+    if (!template) {
+      if (name !== 'none')
+        this.#report('type-unknown', `${label}.type is ${showValue(name)}; use ${listOf(types)}`, typeLeaf ?? given, suggestion(name, types));
+      return [];
+    }
+    const typeRank = typeLeaf instanceof Leaf ? typeLeaf.layer.rank : -1;
+    this.#unknownKeys(section, template, label, given, typeRank);
+    const params = this.#params(section, template, label, given);
+    const slot = given['slot'];
+    const index = slot instanceof Leaf && !isUnset(slot) ? this.#findings.check(slot, { type: 'int', min: 0 }, `${label}.slot`) : trailingNumber(section, id);
+    return [{ section: section.name, id, template, params, index: typeof index === 'number' ? index : undefined, origin: placeOf(given) }];
+  }
+
+  /** A key that the chosen type lacks is a fault, unless a weaker layer wrote it for another type. */
+  #unknownKeys(section: SectionSpec, template: DeviceTemplate, label: string, given: Tree, typeRank: number): void {
+    const known = ['type', ...(section.plural === undefined ? [] : ['slot']), ...Object.keys(template.params)];
+    for (const [key, value] of Object.entries(given)) {
+      if (known.includes(key) || isUnset(value) || rankOf(value) < typeRank) continue;
+      const owners = this.#catalog.types(section).filter((type) => this.#catalog.device(section, type)?.params[key]);
+      const help =
+        suggestion(key, known) ??
+        (owners.length > 0 ? `${listOf(owners)} ${owners.length > 1 ? 'have' : 'has'} it; ${template.type} does not` : `known are ${known.join(' ')}`);
+      this.#report('key-unknown', `${label} (${template.type}) has no key ${showValue(key)}`, value, help);
+    }
+  }
+
+  #params(section: SectionSpec, template: DeviceTemplate, label: string, given: Tree): { [name: string]: SpecValue } {
+    const fallbacks = this.#merged['defaults'];
+    const shared = fallbacks === undefined || fallbacks instanceof Leaf ? undefined : fallbacks[section.name];
+    const params: { [name: string]: SpecValue } = {};
+    for (const [name, spec] of Object.entries(template.params)) {
+      const own = given[name];
+      const value = own !== undefined ? own : shared === undefined || shared instanceof Leaf ? undefined : shared[name];
+      if (value instanceof Leaf) {
+        const checked = isUnset(value) ? null : this.#findings.check(value, spec, `${label}.${name}`);
+        params[name] = { value: checked ?? null, origin: value.origin, overrides: value.overrides.map((leaf) => leaf.origin) };
+        // A deleted value falls back to the default.
+        if (checked === null) params[name] = defaultOf(template, name, spec);
+      } else if (value !== undefined) {
+        this.#report('value-wrong', `${label}.${name} is a map; a single value is wanted`, value);
+      } else params[name] = defaultOf(template, name, spec);
+      if (spec.required && params[name]?.value === null && (value === undefined || isUnset(value)))
+        this.#report('key-missing', `${label} (${template.type}) needs ${name}`, given, spec.summary && `${name}: ${spec.summary}`);
+    }
+    return params;
+  }
+
+  #report(code: string, message: string, value: Leaf | Tree, help?: string): void {
+    this.#findings.report({ code, message, help, origin: placeOf(value) });
+  }
+}
+
+/** The default of a parameter as a checked value; `lint` vouches that it is of its type. */
+export function defaultOf(template: DeviceTemplate, name: string, spec: ParamSpec): SpecValue {
+  const origin = template.paramOrigins[name];
+  if (spec.default === undefined || spec.default === null) return { value: null, origin, overrides: [] };
+  const checked = checkParam(spec, nodeOf(spec.default), { resolvePath: (path) => path });
+  return { value: 'value' in checked ? checked.value : null, origin, overrides: [] };
+}
+
+function nodeOf(value: NonNullable<ParamSpec['default']>): SourceNode {
+  if (typeof value === 'object') return { kind: 'list', at: [1, 1], items: value.map(nodeOf) };
+  return { kind: 'scalar', at: [1, 1], value };
+}
+
+function rankOf(value: Leaf | Tree): number {
+  if (value instanceof Leaf) return value.layer.rank;
+  return Math.max(-1, ...Object.values(value).map(rankOf));
+}
+
+/** `disk10` comes after `disk9`; ids of one's own keep the order in which they were written. */
+function sortItems<T>(items: readonly (readonly [string, T])[]): readonly (readonly [string, T])[] {
+  const number = (id: string): number => Number(/\d+$/.exec(id)?.[0] ?? Number.POSITIVE_INFINITY);
+  return items.toSorted(([a], [b]) => (number(a) === number(b) ? 0 : number(a) - number(b)));
+}
+
+function trailingNumber(section: SectionSpec, id: string): number | undefined {
+  if (section.plural === undefined) return 0;
+  const match = new RegExp(`^${section.plural}(\\d{1,4})$`).exec(id);
+  return match ? Number(match[1]) : undefined;
+}

@@ -1,0 +1,51 @@
+import { suggestion } from '../catalog/params.ts';
+import type { Scalar, ScalarNode, SourceNode } from '../core/source.ts';
+
+/** What `${…}` in a VM file may name. */
+export type Scope = { readonly [name: string]: Scalar };
+
+/** `${name}`, `${123+name}`, or `$${` for a literal `${`. */
+const REFERENCE = /\$\$\{|\$\{([^}]*)\}?/g;
+
+/**
+ * Replaces references in every scalar below `node`.
+ * A value that is one reference keeps the type of what it names; inside other text it becomes text.
+ * @param report called for a reference that cannot be resolved
+ */
+export function interpolate(node: SourceNode, scope: Scope, report: (node: ScalarNode, message: string, help?: string) => void): SourceNode {
+  if (node.kind === 'list') return { ...node, items: node.items.map((item) => interpolate(item, scope, report)) };
+  if (node.kind === 'map')
+    return { ...node, entries: node.entries.map((entry) => ({ ...entry, node: interpolate(entry.node, scope, report) })) };
+  const text = node.value;
+  if (typeof text !== 'string' || !text.includes('${')) return node;
+  const { source: _, ...rest } = node;
+  const whole = /^\$\{([^}]*)\}$/.exec(text);
+  if (whole) return { ...rest, value: resolve(whole[1] ?? '', scope, (...problem) => report(node, ...problem)) };
+  const value = text.replace(REFERENCE, (match, inner?: string) => {
+    if (match === '$${') return '${';
+    if (inner === undefined || !match.endsWith('}')) {
+      report(node, `${JSON.stringify(match.slice(0, 40))} is not closed by }`, 'write $${ for the two characters ${');
+      return match;
+    }
+    return String(resolve(inner, scope, (...problem) => report(node, ...problem)) ?? '');
+  });
+  return { ...rest, value };
+}
+
+function resolve(inner: string, scope: Scope, report: (message: string, help?: string) => void): Scalar {
+  const match = /^(?:(-?\d+)\+)?([A-Za-z][\w.-]*)$/.exec(inner);
+  const name = match?.[2];
+  if (!match || name === undefined) {
+    report(`\${${inner}} is not a reference`, 'a reference is ${vars.name}, ${vm.name} or ${5900+vars.name}; write $${ for the two characters ${');
+    return null;
+  }
+  if (!Object.hasOwn(scope, name)) {
+    report(`\${${inner}} names nothing`, suggestion(name, Object.keys(scope)) ?? `there are ${Object.keys(scope).join(', ')}`);
+    return null;
+  }
+  const value = scope[name] ?? null;
+  if (match[1] === undefined) return value;
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return Number(match[1]) + value;
+  report(`\${${inner}} adds to ${name}, which is no whole number`);
+  return null;
+}

@@ -1,0 +1,182 @@
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+import type { Diagnostic } from '../core/diagnostic.ts';
+import type { MapEntry, MapNode, Position, Scalar, SourceDoc, SourceNode } from '../core/source.ts';
+
+/** Far above any VM file that a person writes, far below what would be slow. */
+const MAX_CHARACTERS = 256 * 1024;
+const MAX_DEPTH = 64;
+
+/**
+ * Reads strict YAML: a map at the top, one document, no anchors, aliases, tags or merge keys, no duplicate keys.
+ * @param file the name that origins carry
+ * @returns the document, and every fault found; with a fault, the document holds what could be understood
+ */
+export function parse(text: string, file: string): { doc: SourceDoc; diagnostics: Diagnostic[] } {
+  const empty: SourceDoc = { file, root: { kind: 'map', at: [1, 1], entries: [] } };
+  const refused = findUnreadable(text, file);
+  if (refused) return { doc: empty, diagnostics: [refused] };
+
+  const lines = new LineCounter();
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    // At `silent` the parser keeps quiet about a second document.
+    logLevel: 'error',
+    // Its own check is quadratic; the walk below does it.
+    uniqueKeys: false,
+  });
+  const at = (offset: number): Position => {
+    const { line, col } = lines.linePos(offset);
+    return [line, col];
+  };
+  const diagnostics: Diagnostic[] = [];
+  const report = (code: string, offset: number, message: string, help?: string): void => {
+    const [line, column] = at(offset);
+    diagnostics.push({ severity: 'error', code, message, help, origin: { file, line, column } });
+  };
+
+  for (const error of document.errors) report('yaml-syntax', error.pos[0], ...explainSyntax(error.code, error.message));
+  const walker = new Walker(report, at);
+  const root = document.contents ? walker.node(document.contents, 0) : empty.root;
+  if (root.kind === 'map') return { doc: { file, root }, diagnostics };
+  if (root.kind === 'scalar' && root.value === null) return { doc: empty, diagnostics };
+  if (diagnostics.length === 0)
+    report('yaml-not-a-map', 0, `the file holds a ${root.kind === 'list' ? 'list' : 'single value'}, not settings`,
+      'write `key: value` lines, such as `template: linux`');
+  return { doc: empty, diagnostics };
+}
+
+function findUnreadable(text: string, file: string): Diagnostic | undefined {
+  const diagnostic = (code: string, message: string, help: string, offset = 0): Diagnostic => {
+    const before = text.slice(0, offset).split('\n');
+    const origin = { file, line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
+    return { severity: 'error', code, message, help, origin };
+  };
+  if (text.length > MAX_CHARACTERS)
+    return diagnostic('file-too-large', `the file has ${text.length} characters; ${MAX_CHARACTERS} is the most that is read`,
+      'this does not look like a VM file: give the YAML file, not a disk image');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point.
+  const control = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffe\uffff]/.exec(text);
+  if (control)
+    return diagnostic('character-refused', `the file holds the control character U+${control[0].charCodeAt(0).toString(16).padStart(4, '0')}`,
+      'this is not a text file, or it was damaged; in a quoted value it may be written as an escape such as "\\t"', control.index);
+  const deep = findTooDeep(text);
+  return deep === undefined
+    ? undefined
+    : diagnostic('yaml-too-deep', `nested more than ${MAX_DEPTH} levels deep`, 'a VM file needs four levels at most', deep);
+}
+
+/** Where brackets or `- - -` open more than MAX_DEPTH levels; the parser recurses and must not be led there. */
+function findTooDeep(text: string): number | undefined {
+  let open = 0;
+  const indents: number[] = [];
+  let lineStart = true;
+  let column = 0;
+  for (let index = 0; index < text.length; index++) {
+    const character = text[index];
+    if (character === '\n') {
+      lineStart = true;
+      column = 0;
+      continue;
+    }
+    const next = text[index + 1];
+    const dash = lineStart && character === '-' && (next === ' ' || next === '\n' || next === undefined);
+    if (lineStart && character !== ' ' && character !== '#') {
+      while ((indents.at(-1) ?? -1) >= column) indents.pop();
+      indents.push(column);
+      if (indents.length > MAX_DEPTH) return index;
+      if (!dash && !(character === '?' && next === ' ')) lineStart = false;
+    } else if (character === '#') lineStart = false;
+    if (character === '[' || character === '{') {
+      if (++open > MAX_DEPTH) return index;
+    } else if ((character === ']' || character === '}') && open > 0) open--;
+    column++;
+  }
+  return undefined;
+}
+
+function explainSyntax(code: string, message: string): [string, string?] {
+  switch (code) {
+    case 'TAB_AS_INDENT':
+      return ['a tab indents this line; YAML allows blanks only', 'replace the tab by blanks'];
+    case 'MULTIPLE_DOCS':
+      return ['the file holds more than one YAML document', 'one file is one VM: remove the `---` line or split the file'];
+    default:
+      return [message.replace(/ at line \d+, column \d+:[\s\S]*$/, '')];
+  }
+}
+
+type Report = (code: string, offset: number, message: string, help?: string) => void;
+
+/** Turns the parser's tree into SourceNodes, refusing what strict YAML leaves out. */
+class Walker {
+  readonly #report: Report;
+  readonly #at: (offset: number) => Position;
+
+  constructor(report: Report, at: (offset: number) => Position) {
+    this.#report = report;
+    this.#at = at;
+  }
+
+  node(node: Node, fallback: number): SourceNode {
+    const offset = node.range?.[0] ?? fallback;
+    const at = this.#at(offset);
+    if (isAlias(node)) {
+      this.#report('yaml-alias', offset, `the alias *${node.source} is not allowed`, 'write the value out, or use `vars:` and `${vars.name}`');
+      return { kind: 'scalar', at, value: null };
+    }
+    if (node.anchor !== undefined)
+      this.#report('yaml-anchor', offset, `the anchor &${node.anchor} is not allowed`, 'use `vars:` and `${vars.name}` to write a value once');
+    if (node.tag !== undefined && node.tag !== 'tag:yaml.org,2002:map' && node.tag !== 'tag:yaml.org,2002:seq')
+      this.#report('yaml-tag', offset, `the tag ${node.tag} is not allowed`, 'remove it; quote the value to make it text');
+    if (isMap(node)) return this.#map(node.items as Pair[], at, offset);
+    if (isSeq(node)) return { kind: 'list', at, items: (node.items as Node[]).map((item) => this.node(item, offset)) };
+    if (!isScalar(node)) return { kind: 'scalar', at, value: null };
+    return { kind: 'scalar', at, ...this.#scalar(node.value, node.source, offset) };
+  }
+
+  #map(pairs: readonly Pair[], at: Position, offset: number): MapNode {
+    const entries: MapEntry[] = [];
+    const seen = new Set<string>();
+    for (const pair of pairs) {
+      const key = pair.key as Node | null;
+      const keyOffset = key?.range?.[0] ?? offset;
+      if (!isScalar(key) || key.value === null || typeof key.value === 'object') {
+        this.#report('yaml-key', keyOffset, 'a key must be a single word');
+        continue;
+      }
+      const name = key.source ?? String(key.value);
+      if (name === '<<') {
+        this.#report('yaml-merge-key', keyOffset, 'merge keys (<<) are not allowed', 'put what several VMs share into a profile');
+        continue;
+      }
+      if (name === '__proto__') {
+        this.#report('yaml-key', keyOffset, 'the key __proto__ is not allowed');
+        continue;
+      }
+      if (key.anchor !== undefined || key.tag !== undefined)
+        this.#report('yaml-key', keyOffset, `the key ${name} carries an anchor or a tag`, 'remove it');
+      if (seen.has(name)) {
+        this.#report('yaml-key-twice', keyOffset, `the key ${name} is given twice`, 'keep one of the two');
+        continue;
+      }
+      seen.add(name);
+      const keyAt = this.#at(keyOffset);
+      const node = pair.value
+        ? this.node(pair.value as Node, keyOffset)
+        : ({ kind: 'scalar', at: keyAt, value: null } as const);
+      entries.push({ key: name, at: keyAt, node });
+    }
+    return { kind: 'map', at, entries };
+  }
+
+  #scalar(value: unknown, source: string | undefined, offset: number): { value: Scalar; source?: string } {
+    if (typeof value === 'string' && value.includes('\0')) {
+      this.#report('character-refused', offset, 'the value holds a NUL character, which no program can be given');
+      return { value: null };
+    }
+    if (typeof value === 'string' || typeof value === 'boolean' || value === null) return { value };
+    if (typeof value === 'number') return source === undefined ? { value } : { value, source };
+    return { value: String(value) };
+  }
+}

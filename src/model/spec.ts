@@ -1,0 +1,45 @@
+import type { DeviceTemplate } from '../catalog/template.ts';
+import type { ParamValue } from '../catalog/params.ts';
+import type { Origin } from '../core/origin.ts';
+import type { QemuProps } from '../qemu/option.ts';
+
+/** A VM after validation: every value checked, every default filled in, every path absolute. */
+export interface VmSpec {
+  readonly name: string;
+  readonly uuid: string;
+  readonly description?: string;
+  /** Absolute path of the VM file. */
+  readonly file: string;
+  /** In the order of the sections, then of the items. */
+  readonly devices: readonly DeviceSpec[];
+  readonly qemu: QemuOverrides;
+  readonly stopTimeout: number;
+  /** What the OS asks for at least; less is a warning. */
+  readonly minimum: { readonly memory?: number; readonly cores?: number; readonly label: string };
+}
+
+export interface DeviceSpec {
+  readonly section: string;
+  /** `disk0`; the section's name where it holds one device. */
+  readonly id: string;
+  readonly template: DeviceTemplate;
+  readonly params: { readonly [name: string]: SpecValue };
+  /** The number that picks an address; from the id, or given as `slot`. */
+  readonly index: number | undefined;
+  readonly origin: Origin | undefined;
+}
+
+/** A checked value and where it came from; `overrides` are the places of the weaker values it replaced. */
+export interface SpecValue {
+  readonly value: ParamValue;
+  readonly origin: Origin | undefined;
+  readonly overrides: readonly Origin[];
+}
+
+/** The two escape hatches. */
+export interface QemuOverrides {
+  /** By option and id, as in `device:net0`: properties to set, or null to remove. */
+  readonly set: readonly { readonly target: string; readonly props: { readonly [key: string]: QemuProps[string] | null }; readonly origin: Origin | undefined }[];
+  /** Appended to the command line as they are. */
+  readonly args: readonly { readonly word: string; readonly origin: Origin }[];
+}

@@ -1,0 +1,143 @@
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Diagnostic } from '../core/diagnostic.ts';
+import { formatSize } from '../core/size.ts';
+import type { HostFacts } from '../host/facts.ts';
+import type { VmSpec } from '../model/spec.ts';
+import type { QemuOption, QemuVersion } from '../qemu/option.ts';
+import { renderOptions } from '../qemu/render.ts';
+import { chooseAccelerator } from './accelerator.ts';
+import { assignAddresses } from './address.ts';
+import { applyOverrides, findClashes, mergeSingletons } from './combine.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved } from './device.ts';
+import { emitOptions, emitSidecars, meets, namesOf, substituteText } from './expand.ts';
+import { gatherDevices } from './gather.ts';
+import type { Plan, Requirement, Sidecar, Step } from './plan.ts';
+import { buildRequirements, pathRequirements, portRequirements } from './requirements.ts';
+import { RESOLVERS } from './resolvers/index.ts';
+
+/** Taken where no QEMU is installed, so that a plan can be made and read all the same. */
+const ASSUMED_VERSION: QemuVersion = { major: 10, minor: 0, micro: 0 };
+
+/**
+ * Turns a spec into a plan for the host that `facts` describes: pure, so the same input gives the same plan anywhere.
+ * @returns the plan, and the faults of the configuration that show only here; what the host lacks is in its requirements
+ */
+export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { plan: Plan; diagnostics: Diagnostic[] } {
+  const diagnostics: Diagnostic[] = [];
+  const notes: Diagnostic[] = [];
+  const requirements: Requirement[] = [];
+  const steps: Step[] = [];
+  const runDir = `${facts.dirs.run}/${spec.name}`;
+  const stateDir = `${facts.dirs.state}/${spec.name}`;
+  const hooks = {
+    note: (note: Diagnostic) => notes.push(note),
+    require: (requirement: Requirement) => requirements.push(requirement),
+    step: (step: Step) => steps.push(step),
+  };
+  const report = (diagnostic: Diagnostic): unknown => diagnostics.push(diagnostic);
+  refuseDirectories([runDir, stateDir], report);
+
+  const start: PlanContext = {
+    spec,
+    facts,
+    version: facts.qemu?.version ?? ASSUMED_VERSION,
+    accel: chooseAccelerator(spec, facts, hooks),
+    runDir,
+    stateDir,
+    devices: [],
+    ...hooks,
+  };
+  const gathered = gatherDevices(catalog, start);
+  const slots = gathered.find((device) => device.section === 'machine')?.template.slots ?? {};
+  const { devices, rootPorts } = assignAddresses(gathered, slots, start, (device, message, help) =>
+    report({ severity: 'error', code: 'address-refused', message: `${device.id}: ${message}`, help, origin: device.origin }),
+  );
+  const context: PlanContext = { ...start, devices };
+
+  const emitted = devices.map((device) => expand(device, context));
+  const own = [...baseOptions(context), ...rootPorts, ...emitted.flatMap(({ options }) => options)];
+  if (!own.some(({ name }) => name === 'display')) own.push({ name: 'display', args: { type: 'none' } });
+  const options = applyOverrides(mergeSingletons(own, report), spec.qemu, report);
+  findClashes(options, report);
+  warnOfMinimum(context);
+  requirements.push(
+    ...programRequirement(facts),
+    ...devices.flatMap(pathRequirements),
+    ...portRequirements(options),
+    ...buildRequirements(options, facts),
+  );
+  const binary = facts.qemu?.binary ?? `qemu-system-${facts.arch}`;
+  const plan: Plan = {
+    format: 1,
+    vm: {
+      name: spec.name,
+      uuid: spec.uuid,
+      ...(spec.description !== undefined && { description: spec.description }),
+      file: spec.file,
+      runDir,
+      stateDir,
+      qmpSocket: `${runDir}/qmp.sock`,
+      monitorSocket: `${runDir}/monitor.sock`,
+    },
+    qemu: { options, argv: [binary, ...renderOptions(options, 'json', context.version)] },
+    sidecars: emitted.flatMap(({ sidecars }) => sidecars),
+    requirements,
+    steps,
+    stopTimeout: spec.stopTimeout,
+    notes,
+  };
+  return { plan, diagnostics };
+}
+
+function expand(device: PlannedDevice, context: PlanContext): { options: QemuOption[]; sidecars: Sidecar[] } {
+  const { template } = device;
+  meets(template.needs, device, context, template.type);
+  const resolver = template.resolver === undefined ? undefined : RESOLVERS[template.resolver];
+  const resolved: Resolved = resolver?.(device, context) ?? {};
+  const names = namesOf(device, resolved, context);
+  for (const folder of template.folders) {
+    context.step({ do: 'mkdir', path: String(substituteText(folder, names, device)), mode: 0o700, keep: true });
+  }
+  return { options: [...emitOptions(device, names, context), ...(resolved.options ?? [])], sidecars: emitSidecars(device, names, context) };
+}
+
+/** What every VM gets: its name, no surprises from QEMU's own defaults, and the sockets for administration. */
+function baseOptions({ spec, runDir }: PlanContext): QemuOption[] {
+  return [
+    { name: 'name', args: { guest: spec.name, 'debug-threads': true } },
+    { name: 'uuid', args: spec.uuid },
+    { name: 'no-user-config', args: true },
+    { name: 'nodefaults', args: true },
+    { name: 'chardev', args: { backend: 'socket', id: 'qmp', path: `${runDir}/qmp.sock`, server: true, wait: false } },
+    { name: 'mon', args: { chardev: 'qmp', mode: 'control' } },
+    { name: 'chardev', args: { backend: 'socket', id: 'monitor', path: `${runDir}/monitor.sock`, server: true, wait: false } },
+    { name: 'mon', args: { chardev: 'monitor', mode: 'readline' } },
+  ];
+}
+
+/** swtpm and other sidecars split their options at commas and know no escape. */
+function refuseDirectories(directories: readonly string[], report: (diagnostic: Diagnostic) => unknown): void {
+  for (const directory of directories)
+    if (/[,\n]/.test(directory))
+      report({ severity: 'error', code: 'directory-refused', message: `the directory ${JSON.stringify(directory)} has a comma or a line break in its name`, help: 'set XDG_STATE_HOME and XDG_RUNTIME_DIR to plainer places' });
+}
+
+function programRequirement(facts: HostFacts): Requirement[] {
+  if (facts.qemu) return [];
+  return [{ kind: 'program', program: `qemu-system-${facts.arch}`, help: 'install the package qemu-system-x86 (Debian, Ubuntu), qemu-kvm (Fedora) or qemu-base (Arch)' }];
+}
+
+function warnOfMinimum({ spec, devices, note, require }: PlanContext): void {
+  const { memory, cores, label } = spec.minimum;
+  const ram = devices.find((device) => device.section === 'memory');
+  const cpu = devices.find((device) => device.section === 'cpu');
+  const bytes = ram && param<number>(ram, 'size');
+  if (ram && bytes) {
+    require({ kind: 'memory', bytes, origin: ram.params['size']?.origin });
+    if (memory !== undefined && bytes < memory)
+      note({ severity: 'warning', code: 'memory-small', message: `${label} asks for ${formatSize(memory)} of memory at least; this VM has ${formatSize(bytes)}`, origin: ram.params['size']?.origin });
+  }
+  const count = (cpu && param<number>(cpu, 'cores')) ?? 1;
+  if (cpu && cores !== undefined && count < cores)
+    note({ severity: 'warning', code: 'cores-few', message: `${label} asks for ${cores} cores at least; this VM has ${count}`, origin: cpu.params['cores']?.origin });
+}

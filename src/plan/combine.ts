@@ -1,0 +1,109 @@
+import { suggestion } from '../catalog/params.ts';
+import type { Diagnostic } from '../core/diagnostic.ts';
+import { formatOrigin } from '../core/origin.ts';
+import type { QemuOverrides } from '../model/spec.ts';
+import type { QemuOption, QemuProps } from '../qemu/option.ts';
+
+/** Options that QEMU takes once; several devices may have something to say in them. */
+const SINGLETONS = new Set(['machine', 'accel', 'cpu', 'smp', 'm', 'rtc', 'boot', 'name', 'spice']);
+
+type Report = (diagnostic: Diagnostic) => void;
+
+/** Joins what several devices say in options that exist once; two different values for one property are a fault. */
+export function mergeSingletons(options: readonly QemuOption[], report: Report): QemuOption[] {
+  const merged: QemuOption[] = [];
+  const sources = new Map<string, QemuOption>();
+  for (const option of options) {
+    const index = SINGLETONS.has(option.name) ? merged.findIndex(({ name }) => name === option.name) : -1;
+    const before = merged[index];
+    if (typeof option.args === 'object')
+      for (const [key, value] of Object.entries(option.args)) {
+        const source = sources.get(`${option.name}.${key}`);
+        if (before && source && typeof source.args === 'object' && source.args[key] !== value) report(conflict(option, key, source));
+        sources.set(`${option.name}.${key}`, option);
+      }
+    if (!before || typeof before.args !== 'object' || typeof option.args !== 'object') merged.push(option);
+    else merged[index] = { ...before, args: { ...before.args, ...option.args } };
+  }
+  return merged;
+}
+
+function conflict(option: QemuOption, key: string, other: QemuOption): Diagnostic {
+  const elsewhere = other.origin ? ` at ${formatOrigin(other.origin)}` : '';
+  return {
+    severity: 'error',
+    code: 'option-conflict',
+    message: `-${option.name} ${key} is wanted as ${JSON.stringify((option.args as QemuProps)[key])} here and as ${JSON.stringify((other.args as QemuProps)[key])}${elsewhere}`,
+    origin: option.origin,
+    help: 'change one of the two',
+  };
+}
+
+/** Two options of one kind with the same id, which QEMU would refuse; and two devices that want to boot first. */
+export function findClashes(options: readonly QemuOption[], report: Report): void {
+  const ids = new Map<string, QemuOption>();
+  const kernel = options.find(({ name }) => name === 'kernel');
+  // QEMU boots a kernel given to it as number 0.
+  if (kernel) ids.set('bootindex 0', kernel);
+  for (const option of options) {
+    if (typeof option.args !== 'object') continue;
+    for (const key of ['id', 'bootindex'] as const) {
+      const value = option.args[key];
+      if (value === undefined) continue;
+      const name = key === 'id' ? `${option.name} ${value}` : `bootindex ${value}`;
+      const other = ids.get(name);
+      if (other)
+        report({
+          severity: 'error',
+          code: key === 'id' ? 'id-twice' : 'boot-order-twice',
+          message: key === 'id' ? `two devices are called ${value}` : `two devices want to be number ${value} in the boot order`,
+          origin: option.origin,
+          help: other.origin && `the other is at ${formatOrigin(other.origin)}`,
+        });
+      ids.set(name, option);
+    }
+  }
+}
+
+/** `device:net0`, or `machine` for what has no id. */
+export function targetOf(option: QemuOption): string {
+  if (typeof option.args !== 'object') return option.name;
+  const id = option.args['id'] ?? option.args['node-name'];
+  return id === undefined ? option.name : `${option.name}:${id}`;
+}
+
+/** Applies `qemu.set` and appends `qemu.args`. */
+export function applyOverrides(options: readonly QemuOption[], overrides: QemuOverrides, report: Report): QemuOption[] {
+  const patched = [...options];
+  for (const { target, props, origin } of overrides.set) {
+    const index = patched.findIndex((option) => targetOf(option) === target);
+    const option = patched[index];
+    if (!option || typeof option.args !== 'object') {
+      const targets = patched.filter(({ args }) => typeof args === 'object').map(targetOf);
+      report({
+        severity: 'error',
+        code: 'target-unknown',
+        message: `qemu.set: no option ${JSON.stringify(target)} is emitted`,
+        origin,
+        help: suggestion(target, targets) ?? `there are ${[...new Set(targets)].join(' ')}`,
+      });
+      continue;
+    }
+    const args = Object.entries({ ...option.args, ...props }).filter((pair): pair is [string, QemuProps[string]] => pair[1] !== null);
+    patched[index] = { ...option, args: Object.fromEntries(args), origin };
+  }
+  return [...patched, ...rawOptions(overrides.args, report)];
+}
+
+/** Words of the user's own, each `-option` taking the words up to the next. */
+function rawOptions(words: QemuOverrides['args'], report: Report): QemuOption[] {
+  const options: QemuOption[] = [];
+  for (const { word, origin } of words) {
+    const last = options.at(-1);
+    if (/^-{1,2}[a-z]/i.test(word)) options.push({ name: word.replace(/^--?/, ''), args: true, origin });
+    else if (last?.args === true) options[options.length - 1] = { ...last, args: word };
+    else
+      report({ severity: 'error', code: 'argument-stray', message: `qemu.args: ${JSON.stringify(word)} follows no option`, origin, help: 'write each option and its value as two items: ["-foo", "bar"]' });
+  }
+  return options;
+}

@@ -1,0 +1,57 @@
+import type { DeviceTemplate } from '../catalog/template.ts';
+import type { Diagnostic } from '../core/diagnostic.ts';
+import type { Origin } from '../core/origin.ts';
+import type { HostFacts } from '../host/facts.ts';
+import type { SpecValue, VmSpec } from '../model/spec.ts';
+import type { QemuOption, QemuValue, QemuVersion } from '../qemu/option.ts';
+import type { Requirement, Step } from './plan.ts';
+
+/** Where a device sits; `addr` is QEMU's `addr` on PCI, a plain number elsewhere. */
+export interface SlotAddress {
+  readonly bus: string;
+  readonly addr: string;
+}
+
+/** A device on its way to becoming options. */
+export interface PlannedDevice {
+  readonly section: string;
+  readonly id: string;
+  readonly template: DeviceTemplate;
+  readonly params: { readonly [name: string]: SpecValue };
+  readonly index: number | undefined;
+  readonly origin: Origin | undefined;
+  readonly slot?: SlotAddress;
+}
+
+/** What every part of planning may look at. */
+export interface PlanContext {
+  readonly spec: VmSpec;
+  readonly facts: HostFacts;
+  /** Of the QEMU at hand, or the one assumed where none is installed. */
+  readonly version: QemuVersion;
+  readonly accel: 'kvm' | 'hvf' | 'tcg';
+  /** `<run>/<name>` and `<state>/<name>`. */
+  readonly runDir: string;
+  readonly stateDir: string;
+  /** Every device of the VM, once addresses are given. */
+  readonly devices: readonly PlannedDevice[];
+  readonly note: (diagnostic: Diagnostic) => void;
+  readonly require: (requirement: Requirement) => void;
+  readonly step: (step: Step) => void;
+}
+
+/** What code contributes to a device whose values cannot be written down as data. */
+export interface Resolved {
+  /** Named by templates as `${resolved.x}`; null drops the property. */
+  readonly values?: { readonly [name: string]: QemuValue | null };
+  /** Options beyond those the template emits. */
+  readonly options?: readonly QemuOption[];
+}
+
+/** Pure; what it needs done on the host it hands to `context.require` and `context.step`. */
+export type Resolver = (device: PlannedDevice, context: PlanContext) => Resolved;
+
+/** The value of a parameter, typed by what the template promises. */
+export function param<T>(device: PlannedDevice, name: string): T | null {
+  return (device.params[name]?.value ?? null) as T | null;
+}

@@ -1,0 +1,126 @@
+import { formatSize } from '../core/size.ts';
+import type { Needs, SidecarEntry, When } from '../catalog/template.ts';
+import { compareVersions, formatVersion, parseVersion, type QemuOption, type QemuProps, type QemuValue } from '../qemu/option.ts';
+import type { PlanContext, PlannedDevice, Resolved } from './device.ts';
+import type { Sidecar } from './plan.ts';
+
+type Value = QemuValue | null;
+
+/** Everything that `${…}` in a device template may name. */
+export type Names = { readonly [name: string]: Value };
+
+export function namesOf(device: PlannedDevice, resolved: Resolved, context: PlanContext): Names {
+  const names: Record<string, Value> = {
+    id: device.id,
+    index: device.index ?? null,
+    'vm.name': context.spec.name,
+    'vm.uuid': context.spec.uuid,
+    'vm.run': context.runDir,
+    'vm.state': context.stateDir,
+    'slot.bus': device.slot?.bus ?? null,
+    'slot.addr': device.slot?.addr ?? null,
+  };
+  for (const [name, { value }] of Object.entries(device.params)) {
+    names[name] = value as Value;
+    if (device.template.params[name]?.type === 'size') names[`${name}.text`] = typeof value === 'number' ? formatSize(value) : null;
+  }
+  for (const [name, table] of Object.entries(device.template.lets)) names[name] = table.values[wordOf(names[table.by] ?? null)] ?? null;
+  for (const [name, value] of Object.entries(resolved.values ?? {})) names[`resolved.${name}`] = value;
+  return names;
+}
+
+/** How tables and conditions spell a value: switches are `on` and `off`. */
+function wordOf(value: Value): string {
+  return value === true ? 'on' : value === false ? 'off' : String(value);
+}
+
+/** Whether every condition on a device's parameters holds. */
+export function holds(when: When | undefined, names: Names): boolean {
+  return Object.entries(when ?? {}).every(([name, wanted]) => {
+    const value = names[name] ?? null;
+    if (wanted === 'set') return value !== null;
+    if (wanted === 'unset') return value === null;
+    return (Array.isArray(wanted) ? wanted : [wanted]).some((one) => wordOf(one as Value) === wordOf(value));
+  });
+}
+
+/** The options a device's template emits. */
+export function emitOptions(device: PlannedDevice, names: Names, context: PlanContext): QemuOption[] {
+  return device.template.emit.flatMap((entry) => {
+    if (!holds(entry.when, names)) return [];
+    if (!meets(entry.needs, device, context, `-${entry.option}`)) return [];
+    const args = entry.args === null || entry.args === true ? true : substitute(entry.args, names, device);
+    return args === null ? [] : [{ name: entry.option, args: args as QemuProps | string | true, origin: device.origin ?? entry.origin }];
+  });
+}
+
+/** Judges a version gate; an unmet one is noted or becomes a requirement. */
+export function meets(needs: Needs | undefined, device: PlannedDevice, context: PlanContext, what: string): boolean {
+  if (!needs) return true;
+  const wanted = parseVersion(needs.qemu.replace(/^>=\s*/, ''));
+  if (!wanted || compareVersions(context.version, wanted) >= 0) return true;
+  const message = `${device.id}: ${what} needs QEMU ${needs.qemu.replace(/^>=\s*/, '')} or newer; this is ${formatVersion(context.version)}`;
+  if (needs.otherwise === 'omit') {
+    context.note({ severity: 'warning', code: 'qemu-too-old', message: `${message}; left out`, origin: device.origin });
+    return false;
+  }
+  context.require({ kind: 'unmet', code: 'qemu-too-old', message, origin: device.origin, help: 'install a newer QEMU or choose another type' });
+  return true;
+}
+
+/** Replaces references; a null property is dropped, and a map left empty by that too. */
+function substitute(value: unknown, names: Names, device: PlannedDevice): Value {
+  if (typeof value === 'string') return substituteText(value, names, device);
+  if (Array.isArray(value)) return value.map((item) => substitute(item, names, device)).filter((item) => item !== null);
+  if (typeof value !== 'object' || value === null) return value as Value;
+  const props = Object.entries(value)
+    .map(([key, inner]) => [key, substitute(inner, names, device)] as const)
+    .filter((pair): pair is readonly [string, QemuValue] => pair[1] !== null);
+  return props.length === 0 && Object.keys(value).length > 0 ? null : Object.fromEntries(props);
+}
+
+/** Replaces references in a template's text; a text that is one reference keeps the type of what it names. */
+export function substituteText(text: string, names: Names, device: PlannedDevice): Value {
+  const whole = /^\$\{([^}]+)\}$/.exec(text);
+  if (whole) {
+    const value = lookUp(whole[1] ?? '', names, device);
+    // An empty list says nothing, and QEMU's older parsers stumble over it.
+    return Array.isArray(value) && value.length === 0 ? null : value;
+  }
+  return text.replace(/\$\{([^}]+)\}/g, (_, name: string) => String(lookUp(name, names, device) ?? ''));
+}
+
+/** `lint` has seen to it that the names exist, so a miss is a bug of ours. */
+function lookUp(name: string, names: Names, device: PlannedDevice): Value {
+  const value = names[name];
+  if (value === undefined) throw new Error(`${device.template.file}: \${${name}} names nothing`);
+  return value;
+}
+
+/** The programs a device's template asks for. */
+export function emitSidecars(device: PlannedDevice, names: Names, context: PlanContext): Sidecar[] {
+  return device.template.sidecars.filter((entry) => holds(entry.when, names)).map((entry) => emitSidecar(entry, device, names, context));
+}
+
+function emitSidecar(entry: SidecarEntry, device: PlannedDevice, names: Names, context: PlanContext): Sidecar {
+  const text = (value: string): string => String(substituteText(value, names, device) ?? '');
+  const words = entry.argv.flatMap((item) => (typeof item === 'string' ? [text(item)] : holds(item.when, names) ? item.args.map(text) : []));
+  const [program = '', ...rest] = words;
+  const path = context.facts.programs[program];
+  context.require({
+    kind: 'program',
+    program,
+    ...(path !== undefined && { path }),
+    help: `install the package ${entry.package ?? program}`,
+    origin: device.origin,
+  });
+  const { connects } = entry;
+  return {
+    name: entry.name,
+    argv: [path ?? program, ...rest],
+    when: entry.start === 'before-qemu' ? 'before' : 'after',
+    ...(entry.ready && { ready: { socket: text(entry.ready.socket), timeout: entry.ready.timeout ?? 10 } }),
+    ...(connects && { needs: 'socket' in connects ? { socket: text(connects.socket) } : { host: text(connects.host), port: Number(text(connects.port)) } }),
+    origin: device.origin,
+  };
+}

@@ -1,0 +1,66 @@
+import type { Diagnostic } from '../core/diagnostic.ts';
+import type { Origin } from '../core/origin.ts';
+import type { QemuOption } from '../qemu/option.ts';
+
+/**
+ * Everything a start will do, as plain JSON: no closures, and no text that is taken apart again later.
+ * `launch` performs it without deciding anything.
+ */
+export interface Plan {
+  readonly format: 1;
+  readonly vm: PlannedVm;
+  readonly qemu: { readonly options: readonly QemuOption[]; readonly argv: readonly string[] };
+  readonly sidecars: readonly Sidecar[];
+  /** What must hold on the host before anything is changed. */
+  readonly requirements: readonly Requirement[];
+  /** Changes to make before any process starts, in this order. */
+  readonly steps: readonly Step[];
+  /** Seconds that an orderly shutdown may take before `stop` gives up. */
+  readonly stopTimeout: number;
+  readonly notes: readonly Diagnostic[];
+}
+
+export interface PlannedVm {
+  readonly name: string;
+  readonly uuid: string;
+  readonly description?: string;
+  /** Absolute path of the VM file. */
+  readonly file: string;
+  /** `<run>/<name>`: sockets and the booted plan, mode 0700. */
+  readonly runDir: string;
+  /** `<state>/<name>`: logs, TPM state, UEFI variables, mode 0700. */
+  readonly stateDir: string;
+  /** Sockets left open for administration. */
+  readonly qmpSocket: string;
+  readonly monitorSocket: string;
+}
+
+/** A program that runs beside QEMU. */
+export interface Sidecar {
+  readonly name: string;
+  readonly argv: readonly string[];
+  /** `before`: QEMU needs it. `after`: it needs QEMU, like a viewer. */
+  readonly when: 'before' | 'after';
+  /** What shows that it is ready; absent when being alive is all that can be seen. */
+  readonly ready?: { readonly socket: string; readonly timeout: number };
+  /** For `after`: the socket (path, or host and port) that must answer before it is started. */
+  readonly needs?: { readonly socket: string } | { readonly host: string; readonly port: number };
+  readonly origin?: Origin | undefined;
+}
+
+export type Requirement =
+  /** A program that must be installed; `package` is what to install where the distribution calls it differently. */
+  | { readonly kind: 'program'; readonly program: string; readonly path?: string; readonly help: string; readonly origin?: Origin | undefined }
+  /** A file or device that must exist and be usable. */
+  | { readonly kind: 'path'; readonly path: string; readonly access: 'read' | 'write'; readonly type: 'file' | 'device' | 'image' | 'directory'; readonly help?: string; readonly origin?: Origin | undefined }
+  /** An address that must be free to listen on. */
+  | { readonly kind: 'port'; readonly host: string; readonly port: number; readonly protocol: 'tcp' | 'udp'; readonly origin?: Origin | undefined }
+  /** What planning already saw that this host or its QEMU cannot do. */
+  | { readonly kind: 'unmet'; readonly code: string; readonly message: string; readonly help?: string | undefined; readonly origin?: Origin | undefined }
+  /** Bytes of memory the guest will use. */
+  | { readonly kind: 'memory'; readonly bytes: number; readonly origin?: Origin | undefined };
+
+export type Step =
+  | { readonly do: 'mkdir'; readonly path: string; readonly mode: number; readonly keep: boolean }
+  /** Made once, then it belongs to the VM: UEFI variables. */
+  | { readonly do: 'copy'; readonly from: string; readonly to: string; readonly mode: number };

@@ -1,0 +1,63 @@
+import type { HostFacts } from '../host/facts.ts';
+import { formatVersion, type QemuOption, type QemuProps } from '../qemu/option.ts';
+import type { PlannedDevice } from './device.ts';
+import type { Requirement } from './plan.ts';
+
+/** Files and devices that parameters name, as their templates say what must be there. */
+export function pathRequirements(device: PlannedDevice): Requirement[] {
+  return Object.entries(device.template.params).flatMap(([name, spec]): Requirement[] => {
+    const given = device.params[name];
+    if (spec.expect === undefined || typeof given?.value !== 'string') return [];
+    const readOnly = device.params['read-only']?.value === true;
+    return [{ kind: 'path', path: given.value, access: readOnly ? 'read' : (spec.access ?? 'read'), type: spec.expect, origin: given.origin }];
+  });
+}
+
+/** Addresses that the options make QEMU listen on. */
+export function portRequirements(options: readonly QemuOption[]): Requirement[] {
+  return options.flatMap(({ name, args, origin }): Requirement[] => {
+    if (typeof args !== 'object') return [];
+    if (name === 'spice' && typeof args['port'] === 'number')
+      return [{ kind: 'port', host: String(args['addr'] ?? '127.0.0.1'), port: args['port'], protocol: 'tcp', origin }];
+    if (name !== 'netdev' || !Array.isArray(args['hostfwd'])) return [];
+    return args['hostfwd'].flatMap((forward: { str: string }): Requirement[] => {
+      const match = /^(tcp|udp):([^:]*):(\d+)-/.exec(forward.str);
+      return match ? [{ kind: 'port', host: match[2] ?? '', port: Number(match[3]), protocol: match[1] as 'tcp' | 'udp', origin }] : [];
+    });
+  });
+}
+
+/** What the options name that this build of QEMU does not have. */
+export function buildRequirements(options: readonly QemuOption[], facts: HostFacts): Requirement[] {
+  const { qemu } = facts;
+  if (!qemu) return [];
+  const version = formatVersion(qemu.version);
+  const lacks = (what: string, name: unknown, known: readonly string[], origin: QemuOption['origin']): Requirement[] =>
+    typeof name !== 'string' || known.length === 0 || known.includes(name)
+      ? []
+      : [{ kind: 'unmet', code: 'qemu-lacks', message: `this QEMU (${version}) has no ${what} ${name}`, origin, help: 'install the QEMU package that has it (often qemu-system-gui or a qemu-system-modules package), or choose another type' }];
+  return options.flatMap(({ name, args, origin }) => {
+    if (typeof args !== 'object') return [];
+    const props: QemuProps = args;
+    switch (name) {
+      case 'device':
+        return lacks('device', props['driver'], qemu.devices, origin);
+      case 'object':
+        return lacks('object', props['qom-type'], qemu.objects, origin);
+      case 'netdev':
+        return lacks('network back-end', props['type'], qemu.netdevs, origin);
+      case 'audiodev':
+        return lacks('sound back-end', props['driver'], qemu.audiodevs, origin);
+      case 'display':
+        return lacks('display', props['type'], qemu.displays, origin);
+      case 'tpmdev':
+        return lacks('TPM back-end', props['type'], qemu.tpmTypes, origin);
+      case 'cpu':
+        return lacks('CPU model', props['model'], qemu.cpuModels, origin);
+      case 'spice':
+        return qemu.spice ? [] : [{ kind: 'unmet', code: 'qemu-lacks', message: `this QEMU (${version}) was built without SPICE`, origin, help: 'install the package qemu-system-modules-spice, or choose another display' }];
+      default:
+        return [];
+    }
+  });
+}

@@ -1,0 +1,17 @@
+import { compareVersions } from '../../qemu/option.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+
+/** Needs code because the right sound back-end follows from the display and from what QEMU was built with. */
+export function resolveAudio(device: PlannedDevice, context: PlanContext): Resolved {
+  const asked = param<string>(device, 'backend') ?? 'auto';
+  return { values: { backend: asked === 'auto' ? chooseBackend(context) : asked } };
+}
+
+function chooseBackend({ devices, facts, version }: PlanContext): string {
+  if (devices.some((device) => device.section === 'spice')) return 'spice';
+  if (!devices.some((device) => device.section === 'display' && device.template.type !== 'none')) return 'none';
+  const built = facts.qemu?.audiodevs;
+  // PipeWire came with QEMU 8.1 and also serves programs of PulseAudio.
+  const wanted = compareVersions(version, { major: 8, minor: 1, micro: 0 }) >= 0 ? ['pipewire', 'pa', 'sdl', 'alsa'] : ['pa', 'sdl', 'alsa'];
+  return wanted.find((backend) => built === undefined || built.includes(backend)) ?? 'none';
+}

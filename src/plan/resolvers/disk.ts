@@ -1,0 +1,61 @@
+import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+
+const FORMAT_BY_ENDING: { readonly [ending: string]: string } = {
+  iso: 'raw',
+  qcow2: 'qcow2',
+  raw: 'raw',
+  vdi: 'vdi',
+  vhd: 'vpc',
+  vhdx: 'vhdx',
+  vmdk: 'vmdk',
+};
+
+/** Needs code because a device node, a file and an image's format are told apart by looking at the path. */
+export function resolveDisk(device: PlannedDevice, context: PlanContext): Resolved {
+  const file = param<string>(device, 'file');
+  const cache = param<string>(device, 'cache') ?? 'writeback';
+  return {
+    values: {
+      protocol: file?.startsWith('/dev/') ? 'host_device' : 'file',
+      format: file === null ? null : chooseFormat(device, file, context),
+      bootindex: bootIndex(device, context),
+      // QEMU's own table of cache modes (qemu-options: -drive cache=).
+      'cache-direct': cache === 'none' || cache === 'directsync',
+      'cache-no-flush': cache === 'unsafe',
+      'write-cache': cache === 'writethrough' || cache === 'directsync' ? 'off' : 'on',
+    },
+  };
+}
+
+/**
+ * A format given or told by the name stands. Only then are the first bytes asked, and never against the name: a guest can
+ * write a qcow2 header into its raw disk and have the next start open files of the host for it.
+ */
+function chooseFormat(device: PlannedDevice, file: string, context: PlanContext): string {
+  const given = param<string>(device, 'format') ?? 'auto';
+  const found = context.facts.paths[file]?.format;
+  if (given !== 'auto') return given;
+  if (file.startsWith('/dev/')) return 'raw';
+  const named = FORMAT_BY_ENDING[/\.([^./]+)$/.exec(file)?.[1]?.toLowerCase() ?? ''];
+  if (found !== undefined && found !== (named ?? 'raw')) {
+    if (named !== undefined || /\.(img|bin)$/i.test(file))
+      context.require({
+        kind: 'unmet',
+        code: 'format-unclear',
+        message: `${device.id}: ${file} looks like ${found}, though its name says ${named ?? 'raw'}`,
+        origin: device.params['file']?.origin,
+        help: `write \`format: ${found}\` if that is right, \`format: ${named ?? 'raw'}\` if the guest wrote it`,
+      });
+    return named ?? found;
+  }
+  return named ?? 'raw';
+}
+
+/** Where no device says, disks boot in their order; from 1, because a kernel given with `boot.kernel` takes 0. */
+function bootIndex(device: PlannedDevice, context: PlanContext): number | null {
+  const own = param<number>(device, 'boot');
+  if (own !== null) return own;
+  const anyone = context.spec.devices.some((other) => (other.params['boot']?.value ?? null) !== null);
+  const disks = context.spec.devices.filter((other) => other.section === 'disks');
+  return anyone ? null : disks.findIndex((other) => other.id === device.id) + 1;
+}

@@ -1,0 +1,17 @@
+import type { Resolver } from '../device.ts';
+import { resolveAudio } from './audio.ts';
+import { resolveCpu } from './cpu.ts';
+import { resolveDisk } from './disk.ts';
+import { resolveMachine } from './machine.ts';
+import { resolvePassthrough } from './passthrough.ts';
+import { resolveUefi } from './uefi.ts';
+
+/** The code that device templates may name with `resolver:`. */
+export const RESOLVERS: { readonly [name: string]: Resolver } = {
+  audio: resolveAudio,
+  cpu: resolveCpu,
+  disk: resolveDisk,
+  machine: resolveMachine,
+  passthrough: resolvePassthrough,
+  uefi: resolveUefi,
+};

@@ -1,0 +1,61 @@
+import type { FirmwareDescriptor } from '../../host/facts.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { chooseFirmware } from '../firmware-choice.ts';
+
+/** What Debian, Ubuntu and Fedora ship, for plans made where no firmware is installed. */
+const ASSUMED: FirmwareDescriptor = {
+  file: '',
+  interfaces: ['uefi'],
+  executable: '/usr/share/OVMF/OVMF_CODE_4M.fd',
+  executableFormat: 'raw',
+  nvramTemplate: '/usr/share/OVMF/OVMF_VARS_4M.fd',
+  nvramFormat: 'raw',
+  mode: 'split',
+  targets: [],
+  features: [],
+};
+
+/** Size of edk2's 4M variable store, which a pflash device must have to the byte. */
+const VARS_4M = 540672;
+
+/** Needs code because the image is chosen among QEMU's firmware descriptors by what it must be able to do. */
+export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolved {
+  const secureBoot = param<boolean>(device, 'secure-boot');
+  const enrolledKeys = param<boolean>(device, 'enrolled-keys');
+  const found = chooseFirmware(context.facts.firmware, {
+    interface: 'uefi',
+    arch: context.facts.arch,
+    machine: context.facts.qemu?.machines['q35'] ?? 'pc-q35-10.0',
+    ...(secureBoot !== null && { secureBoot }),
+    ...(enrolledKeys !== null && { enrolledKeys }),
+  });
+  if (!found)
+    context.require({
+      kind: 'unmet',
+      code: 'firmware-missing',
+      message: `no UEFI firmware is installed${secureBoot ? ' that does Secure Boot' : ''}${enrolledKeys ? ' with enrolled keys' : ''}`,
+      origin: device.params['secure-boot']?.origin ?? device.origin,
+      help: 'install the package ovmf (Debian, Ubuntu) or edk2-ovmf (Fedora, Arch)',
+    });
+  const firmware = found ?? ASSUMED;
+  const own = param<string>(device, 'vars');
+  const vars = own ?? `${context.stateDir}/efivars.fd`;
+  const isDevice = vars.startsWith('/dev/');
+  if (!isDevice && firmware.nvramTemplate !== undefined)
+    context.step({ do: 'copy', from: firmware.nvramTemplate, to: vars, mode: 0o600 });
+  const smm = firmware.features.includes('requires-smm');
+  return {
+    values: {
+      code: firmware.executable,
+      'code-format': firmware.executableFormat,
+      vars,
+      'vars-format': firmware.nvramFormat ?? 'raw',
+      'vars-protocol': isDevice ? 'host_device' : 'file',
+      'vars-size': isDevice ? VARS_4M : null,
+      smm: smm ? true : null,
+    },
+    options: smm
+      ? [{ name: 'global', args: { driver: 'cfi.pflash01', property: 'secure', value: 'on' }, origin: device.origin }]
+      : [],
+  };
+}

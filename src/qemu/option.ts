@@ -1,0 +1,41 @@
+import type { Origin } from '../core/origin.ts';
+
+/** A property value of a QEMU option. `size` and `int` are numbers, switches are booleans. */
+export type QemuValue = string | number | boolean | readonly QemuValue[] | { readonly [key: string]: QemuValue };
+
+export type QemuProps = { readonly [key: string]: QemuValue };
+
+/**
+ * One option of QEMU's command line, not yet text.
+ * `args` is the property list of `-device` and its like, the bare word of options like `-kernel`, and `true` for flags
+ * such as `-nodefaults`.
+ */
+export interface QemuOption {
+  /** Without the dash. */
+  readonly name: string;
+  readonly args: QemuProps | string | true;
+  /** What asked for it; absent for what ezvm adds to every VM. */
+  readonly origin?: Origin | undefined;
+}
+
+/** QEMU's version, as `query-version` gives it. */
+export interface QemuVersion {
+  readonly major: number;
+  readonly minor: number;
+  readonly micro: number;
+}
+
+/** -1, 0 or 1; `micro` counts. */
+export function compareVersions(a: QemuVersion, b: QemuVersion): number {
+  return Math.sign(a.major - b.major || a.minor - b.minor || a.micro - b.micro);
+}
+
+/** Reads `8`, `8.1` or `8.1.2`; missing parts are 0. */
+export function parseVersion(text: string): QemuVersion | undefined {
+  const match = /^(\d+)(?:\.(\d+))?(?:\.(\d+))?$/.exec(text);
+  return match ? { major: Number(match[1]), minor: Number(match[2] ?? 0), micro: Number(match[3] ?? 0) } : undefined;
+}
+
+export function formatVersion(version: QemuVersion): string {
+  return `${version.major}.${version.minor}.${version.micro}`;
+}

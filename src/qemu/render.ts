@@ -1,0 +1,79 @@
+import { compareVersions, type QemuOption, type QemuProps, type QemuValue, type QemuVersion } from './option.ts';
+
+/** `json` is unambiguous; `keyval` is for people. QEMU takes either. */
+export type Style = 'json' | 'keyval';
+
+/** Options that take JSON, with the QEMU that brought it; older ones get key=value. */
+const JSON_SINCE: { readonly [option: string]: QemuVersion } = {
+  audiodev: { major: 6, minor: 2, micro: 0 },
+  blockdev: { major: 6, minor: 2, micro: 0 },
+  device: { major: 6, minor: 2, micro: 0 },
+  object: { major: 6, minor: 2, micro: 0 },
+  // qapi/net.json learned it together with the stream and dgram back-ends.
+  netdev: { major: 7, minor: 2, micro: 0 },
+};
+
+/** The key that a bare first word of an option stands for. */
+const IMPLIED_KEY: { readonly [option: string]: string } = {
+  accel: 'accel',
+  audiodev: 'driver',
+  blockdev: 'driver',
+  chardev: 'backend',
+  cpu: 'model',
+  device: 'driver',
+  display: 'type',
+  fsdev: 'fsdriver',
+  machine: 'type',
+  mon: 'chardev',
+  netdev: 'type',
+  object: 'qom-type',
+  sandbox: 'enable',
+  tpmdev: 'type',
+};
+
+/** A word that means the same with and without its key in front. */
+const BARE = /^[A-Za-z0-9_.+-]+$/;
+
+/** The words of one option: `['-device', '{"driver":…}']`. */
+export function renderOption(option: QemuOption, style: Style, version: QemuVersion): readonly string[] {
+  const { name, args } = option;
+  if (args === true) return [`-${name}`];
+  if (typeof args === 'string') return [`-${name}`, args];
+  const since = JSON_SINCE[name];
+  if (style === 'json' && since && compareVersions(version, since) >= 0) return [`-${name}`, JSON.stringify(args)];
+  return [`-${name}`, renderKeyval(name, args)];
+}
+
+/** The whole command line after the program's name. */
+export function renderOptions(options: readonly QemuOption[], style: Style, version: QemuVersion): string[] {
+  return options.flatMap((option) => renderOption(option, style, version));
+}
+
+function renderKeyval(name: string, args: QemuProps): string {
+  const implied = IMPLIED_KEY[name];
+  return Object.entries(args)
+    .flatMap(([key, value]) => pairs(key, value))
+    .map(([key, value], index) => {
+      const text = value.replaceAll(',', ',,');
+      return index === 0 && key === implied && BARE.test(value) ? text : `${key}=${text}`;
+    })
+    .join(',');
+}
+
+/** Nested maps become dotted keys, lists numbered ones; lists of `{ str }` are how QAPI spells a repeated key. */
+function pairs(key: string, value: QemuValue): [string, string][] {
+  if (typeof value === 'boolean') return [[key, value ? 'on' : 'off']];
+  if (typeof value !== 'object') return [[key, String(value)]];
+  if (!Array.isArray(value)) return Object.entries(value).flatMap(([inner, item]) => pairs(`${key}.${inner}`, item));
+  if (value.every(isWrappedString)) return value.map((item) => [key, item.str]);
+  return value.flatMap((item, index) => pairs(`${key}.${index}`, item));
+}
+
+function isWrappedString(value: QemuValue): value is { readonly str: string } {
+  return (
+    typeof value === 'object' &&
+    !Array.isArray(value) &&
+    Object.keys(value).join() === 'str' &&
+    typeof (value as { str: unknown }).str === 'string'
+  );
+}
