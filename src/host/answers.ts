@@ -1,3 +1,4 @@
+import { isRecord } from '../core/json.ts';
 import type { QemuVersion } from '../qemu/option.ts';
 import type { QapiEntity, QemuFacts, QemuSchema } from './facts.ts';
 
@@ -44,7 +45,7 @@ export function factsFromAnswers(answers: readonly Answered[], binary: string): 
     version: version.version,
     package: version.package,
     arch: isRecord(target) ? String(target['arch']) : 'x86_64',
-    machines,
+    machines: Object.fromEntries(Object.entries(machines).toSorted()),
     devices: devicesOf(answers),
     objects: objectsOf(answers),
     cpuModels: namesOf(answerTo(answers, 'query-cpu-definitions')).toSorted(),
@@ -170,8 +171,4 @@ function strings(value: unknown): readonly string[] {
 
 function records(value: unknown): Record<string, unknown>[] {
   return Array.isArray(value) ? value.filter(isRecord) : [];
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,7 @@
 import { EXIT, type EzvmError, fault } from '../core/diagnostic.ts';
-import { QmpError } from '../qemu/qmp.ts';
+import { QmpError, QmpLost } from '../qemu/qmp.ts';
 import { type Answered, factsFromAnswers, schemaFromAnswers } from './answers.ts';
-import type { QemuFacts, QemuSchema } from './facts.ts';
+import type { KvmFacts, QemuFacts, QemuSchema } from './facts.ts';
 import { readHelp, startPaused } from './paused-qemu.ts';
 
 /** Machine types whose properties can be listed safely; QEMU 7.2 aborts when asked for those of microvm. */
@@ -53,6 +53,46 @@ export async function probeSchema(qemu: QemuFacts): Promise<QemuSchema> {
   const schema = schemaFromAnswers(answers);
   if (!schema) throw cannotAsk(qemu.binary, 'it does not tell its version');
   return schema;
+}
+
+/** Reasons that can be gone the next minute, without a trace in what the cache is keyed by. */
+const PASSING = /busy|cannot allocate memory|out of memory|did not answer/i;
+
+/** Machine types with room for a virtual CPU, by target. */
+const KVM_MACHINE: Readonly<Record<string, string>> = { x86_64: 'q35', aarch64: 'virt' };
+
+/**
+ * Whether KVM works: a virtual CPU is really made and initialised, and never run. `lasting` tells whether asking again
+ * on the same host would be answered alike. Needs a /dev/kvm that can be opened.
+ */
+export async function probeKvm(binary: string, arch: string): Promise<{ facts: KvmFacts; lasting: boolean }> {
+  const machine = KVM_MACHINE[arch];
+  if (machine === undefined)
+    return { facts: { usable: false, reason: `ezvm does not know KVM on ${arch}` }, lasting: true };
+  let reason: string;
+  try {
+    const qemu = await startPaused(binary, ['-machine', machine, '-accel', 'kvm', '-cpu', 'host', '-m', '32']);
+    try {
+      await qemu.qmp.execute('query-status', undefined, 20_000);
+      return { facts: { usable: true }, lasting: true };
+    } catch (error) {
+      reason =
+        error instanceof QmpLost && !error.message.includes('did not answer')
+          ? await qemu.complaint()
+          : (error as Error).message;
+    } finally {
+      await qemu.stop();
+    }
+  } catch (error) {
+    reason = (error as Error).message;
+  }
+  const help = /busy/i.test(reason)
+    ? 'another hypervisor, such as VirtualBox, may hold it; stop its VMs'
+    : 'see what the kernel says: sudo dmesg | grep -i kvm; on a machine that is itself a VM, nested virtualization must be on';
+  return {
+    facts: { usable: false, reason: `QEMU can make no virtual CPU with it: ${reason}`, help },
+    lasting: !PASSING.test(reason),
+  };
 }
 
 /**

@@ -11,5 +11,5 @@ export function findComplaint(stderr: string): string | undefined {
     .map((line) => line.trim())
     .filter((line) => line !== '' && !CHATTER.test(line));
   const line = lines.find((one) => /\berror: /.test(one)) ?? lines.at(-1);
-  return line?.replace(/^(\S*\/)?(qemu|kvm|swtpm)[\w.-]*: /, '').replace(/^error: /, '');
+  return line?.replace(/^(\S*\/)?(qemu|kvm|swtpm|setpriv)[\w.-]*: /, '').replace(/^error: /, '');
 }

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { isRecord } from '../core/json.ts';
 
 /** A line longer than this is no answer of QEMU's; its longest, the schema, has a few hundred kilobytes. */
 const LONGEST_LINE = 64 * 1024 * 1024;
@@ -179,10 +180,6 @@ function parseMessage(line: string): Message | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /**

@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
+import type { HostFacts, QemuSchema } from './facts.ts';
+
+/** What `ezvm facts` prints; the schema only when it was asked for. */
+export interface FactsFile extends HostFacts {
+  readonly schema?: QemuSchema;
+}
+
+const HELP = 'make such a file with: ezvm facts > FILE';
+
+const words = z.array(z.string());
+const byName = z.record(z.string(), z.string());
+const version = z.object({ major: z.int(), minor: z.int(), micro: z.int() });
+
+const qemu = z.object({
+  binary: z.string(),
+  version,
+  package: z.string(),
+  arch: z.string(),
+  machines: byName,
+  devices: words,
+  objects: words,
+  cpuModels: words,
+  netdevs: words,
+  audiodevs: words,
+  displays: words,
+  tpmTypes: words,
+  spice: z.boolean(),
+});
+
+const firmware = z.object({
+  file: z.string(),
+  interfaces: words,
+  executable: z.string(),
+  executableFormat: z.string(),
+  nvramTemplate: z.string().exactOptional(),
+  nvramFormat: z.string().exactOptional(),
+  mode: z.enum(['split', 'combined', 'stateless', 'memory']),
+  targets: z.array(z.object({ architecture: z.string(), machines: words })),
+  features: words,
+});
+
+const path = z.object({
+  kind: z.enum(['missing', 'file', 'directory', 'block', 'character', 'socket', 'other', 'denied']),
+  size: z.number().exactOptional(),
+  readable: z.boolean(),
+  writable: z.boolean(),
+  format: z.enum(['raw', 'qcow2', 'vmdk', 'vdi', 'vhdx', 'vpc']).exactOptional(),
+});
+
+const schema = z.object({
+  version,
+  // QEMU's own data, thousands of entries: what reads it takes nothing in it for granted.
+  qapi: z.array(z.looseObject({ name: z.string(), 'meta-type': z.string() })),
+  devices: words,
+  properties: z.record(z.string(), byName),
+  options: z.record(z.string(), words),
+});
+
+const factsFile = z.object({
+  format: z.literal(1),
+  arch: z.string(),
+  user: z.object({ uid: z.int(), gid: z.int(), name: z.string(), home: z.string() }),
+  dirs: z.object({ run: z.string(), state: z.string(), cache: z.string(), config: z.string() }),
+  cpus: z.int().positive(),
+  memory: z.int().positive(),
+  qemu: qemu.exactOptional(),
+  kvm: z.object({ usable: z.boolean(), reason: z.string().exactOptional(), help: z.string().exactOptional() }),
+  programs: byName,
+  firmware: z.array(firmware),
+  paths: z.record(z.string(), path),
+  session: byName,
+  schema: schema.exactOptional(),
+});
+
+/**
+ * Reads what `ezvm facts` printed, maybe on another machine. `file` is its name for messages; keys it does not know are
+ * passed over. Throws EzvmError (exit 1) with every fault.
+ */
+export function parseFacts(text: string, file: string): FactsFile {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw fault(EXIT.config, 'facts-invalid', `${file} is not JSON: ${(error as Error).message}`, { help: HELP });
+  }
+  const read = factsFile.safeParse(value);
+  if (read.success) return read.data as FactsFile;
+  const faults = read.error.issues.map(
+    (issue): Diagnostic => ({
+      severity: 'error',
+      code: 'facts-invalid',
+      message: `${file}: ${issue.path.length > 0 ? issue.path.map(String).join('.') : 'the whole'}: ${issue.message}`,
+      help: HELP,
+    }),
+  );
+  throw new EzvmError(faults, EXIT.config);
+}

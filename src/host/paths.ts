@@ -1,0 +1,100 @@
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
+import type { PathFacts } from './facts.ts';
+
+const MAGIC: readonly {
+  readonly format: NonNullable<PathFacts['format']>;
+  readonly at: number;
+  readonly bytes: string;
+}[] = [
+  { format: 'qcow2', at: 0, bytes: 'QFI\xfb' },
+  { format: 'vmdk', at: 0, bytes: 'KDMV' },
+  { format: 'vmdk', at: 0, bytes: 'COWD' },
+  { format: 'vmdk', at: 0, bytes: '# Disk DescriptorFile' },
+  { format: 'vdi', at: 64, bytes: '\x7f\x10\xda\xbe' },
+  { format: 'vhdx', at: 0, bytes: 'vhdxfile' },
+  { format: 'vpc', at: 0, bytes: 'conectix' },
+];
+
+/** Bytes at the end of an image where a VHD of fixed size keeps its only mark. */
+const FOOTER = 512;
+
+/** What is at each of `paths`. Follows links, opens only files and block devices, and never waits or throws. */
+export function probePaths(paths: readonly string[]): { readonly [path: string]: PathFacts } {
+  return Object.fromEntries(paths.map((path) => [path, probePath(path)]));
+}
+
+function probePath(path: string): PathFacts {
+  let found: Stats | undefined;
+  try {
+    found = statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    const denied = (error as NodeJS.ErrnoException).code === 'EACCES';
+    return { kind: denied ? 'denied' : 'missing', readable: false, writable: false };
+  }
+  if (!found) return { kind: 'missing', readable: false, writable: false };
+  const kind = kindOf(found);
+  const access = { kind, readable: may(path, constants.R_OK), writable: may(path, constants.W_OK) };
+  const size = kind === 'file' ? found.size : kind === 'block' ? blockSize(found.rdev) : undefined;
+  const format = access.readable && (kind === 'file' || kind === 'block') ? formatOf(path, size) : undefined;
+  return { ...access, ...(size !== undefined && { size }), ...(format !== undefined && { format }) };
+}
+
+function kindOf(found: Stats): PathFacts['kind'] {
+  if (found.isFile()) return 'file';
+  if (found.isDirectory()) return 'directory';
+  if (found.isBlockDevice()) return 'block';
+  if (found.isCharacterDevice()) return 'character';
+  return found.isSocket() ? 'socket' : 'other';
+}
+
+function may(path: string, mode: number): boolean {
+  try {
+    accessSync(path, mode);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A block device has no size of its own in stat; the kernel counts it in sectors of 512 bytes, whatever the device's are. */
+function blockSize(device: number): number | undefined {
+  const major = (device >>> 8) & 0xfff;
+  const minor = (device & 0xff) | ((device >>> 12) & 0xfff00);
+  try {
+    return Number(readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'utf8')) * 512;
+  } catch {
+    return undefined;
+  }
+}
+
+function formatOf(path: string, size: number | undefined): PathFacts['format'] {
+  let file: number | undefined;
+  try {
+    // Between stat and open the path may have become a FIFO, which would wait for a writer.
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if (!fstatSync(file).isFile() && !fstatSync(file).isBlockDevice()) return undefined;
+    const head = readAt(file, 0);
+    const known = MAGIC.find(({ at, bytes }) => head.startsWith(bytes, at));
+    if (known) return known.format;
+    return size !== undefined && size > FOOTER && readAt(file, size - FOOTER).startsWith('conectix') ? 'vpc' : 'raw';
+  } catch {
+    return undefined;
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+function readAt(file: number, position: number): string {
+  const buffer = Buffer.alloc(FOOTER);
+  return buffer.toString('latin1', 0, readSync(file, buffer, 0, FOOTER, position));
+}

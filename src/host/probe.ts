@@ -1,0 +1,187 @@
+import { realpathSync, statSync } from 'node:fs';
+import { availableParallelism, release, totalmem, userInfo } from 'node:os';
+import { dirname } from 'node:path';
+import { type Diagnostic, EzvmError } from '../core/diagnostic.ts';
+import { readCache, writeCache } from './cache.ts';
+import { findDirs } from './dirs.ts';
+import type { HostFacts, KvmFacts, QemuFacts, QemuSchema } from './facts.ts';
+import { FIRMWARE_DIRS, readFirmware } from './firmware.ts';
+import { lookAtKvm } from './kvm.ts';
+import { probePaths } from './paths.ts';
+import { findProgram, findPrograms, isExecutable, noProgram, programDirs } from './programs.ts';
+
+/** What a probe needs to be told. */
+export interface ProbeRequest {
+  /** Paths to look at, each as the VM names it. */
+  readonly paths: readonly string[];
+  readonly settings?: {
+    /** Absolute paths by program name. */
+    readonly programs?: Readonly<Record<string, string>>;
+    /** Absolute path of the QEMU to use. */
+    readonly qemu?: string;
+    /** In place of the usual directories of firmware descriptors. */
+    readonly firmwareDirs?: readonly string[];
+  };
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+export interface Probed {
+  readonly facts: HostFacts;
+  /** What is wrong with the host's own configuration. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** What a window, a sound server and a message bus are found by. */
+const SESSION = [
+  'DISPLAY',
+  'WAYLAND_DISPLAY',
+  'XAUTHORITY',
+  'XDG_RUNTIME_DIR',
+  'DBUS_SESSION_BUS_ADDRESS',
+  'PULSE_SERVER',
+];
+
+/** Node's names of processors, where QEMU's differ. */
+const ARCH: Readonly<Record<string, string>> = {
+  x64: 'x86_64',
+  arm64: 'aarch64',
+  loong64: 'loongarch64',
+  ia32: 'i386',
+};
+
+interface Capabilities {
+  readonly qemu: QemuFacts;
+  /** Absent when asking again might be answered differently. */
+  readonly kvm?: KvmFacts;
+}
+
+/** Looks at this machine without changing it. Never throws for what it finds; a QEMU that cannot be asked is a diagnostic. */
+export async function probeHost(request: ProbeRequest): Promise<Probed> {
+  const { env = process.env, settings = {} } = request;
+  const user = findUser(env);
+  const dirs = findDirs(env, user);
+  const where = programDirs(env['PATH'], process.geteuid?.() ?? user.uid);
+  const hostArch = ARCH[process.arch] ?? process.arch;
+  const { programs, diagnostics: unknown } = findPrograms(where, settings.programs ?? {});
+  const firmware = readFirmware(
+    settings.firmwareDirs ?? [...FIRMWARE_DIRS, ...(user.uid === 0 ? [] : [`${dirname(dirs.config)}/qemu/firmware`])],
+  );
+  const diagnostics: Diagnostic[] = [...unknown, ...firmware.diagnostics];
+  const binary = findQemu(settings.qemu, hostArch, where, diagnostics);
+  const { qemu, kvm } = await findCapabilities(binary, hostArch, user, dirs.cache, diagnostics);
+  const facts: HostFacts = {
+    format: 1,
+    arch: qemu?.arch ?? hostArch,
+    user,
+    dirs,
+    cpus: availableParallelism(),
+    memory: totalmem(),
+    ...(qemu && { qemu }),
+    kvm,
+    programs,
+    firmware: firmware.descriptors,
+    paths: probePaths(request.paths),
+    session: Object.fromEntries(SESSION.flatMap((name) => (env[name] ? [[name, env[name]]] : []))),
+  };
+  return { facts, diagnostics };
+}
+
+/**
+ * The syntax of the QEMU of this machine that `facts` were probed from; undefined when there is none.
+ * Throws EzvmError (exit 3) when it does not answer.
+ */
+export async function loadSchema(facts: HostFacts): Promise<QemuSchema | undefined> {
+  const { qemu, dirs } = facts;
+  const key = qemu && binaryKey(qemu.binary);
+  if (!qemu || !key) return undefined;
+  const file = cacheFile(dirs.cache, qemu.binary, 'schema');
+  const kept = readCache(file, key);
+  if (kept !== undefined) return kept as QemuSchema;
+  const { probeSchema } = await import('./capabilities.ts');
+  const schema = await probeSchema(qemu);
+  writeCache(dirs.cache, file, key, schema);
+  return schema;
+}
+
+async function findCapabilities(
+  binary: string | undefined,
+  hostArch: string,
+  user: HostFacts['user'],
+  cache: string,
+  diagnostics: Diagnostic[],
+): Promise<{ qemu?: QemuFacts; kvm: KvmFacts }> {
+  const ofBinary = binary === undefined ? undefined : binaryKey(binary);
+  if (binary === undefined || ofBinary === undefined)
+    return { kvm: { usable: false, reason: 'no QEMU is installed that could use it' } };
+  const device = lookAtKvm(user.name);
+  const key = JSON.stringify([ofBinary, device.key, release(), user.uid]);
+  const file = cacheFile(cache, binary, 'facts');
+  let known = readCache(file, key) as Capabilities | undefined;
+  let kvm = device.fault ?? known?.kvm;
+  if (!known || !kvm) {
+    const { probeKvm, probeQemu } = await import('./capabilities.ts');
+    try {
+      const [qemu, tried] = await Promise.all([
+        known?.qemu ?? probeQemu(binary),
+        device.fault ? { facts: device.fault, lasting: true } : probeKvm(binary, hostArch),
+      ]);
+      known = { qemu, ...(tried.lasting && { kvm: tried.facts }) };
+      kvm = tried.facts;
+    } catch (error) {
+      if (!(error instanceof EzvmError)) throw error;
+      diagnostics.push(...error.diagnostics);
+      return { kvm: { usable: false, reason: 'QEMU cannot be run' } };
+    }
+    writeCache(cache, file, key, known);
+  }
+  if (known.qemu.arch === hostArch) return { qemu: known.qemu, kvm };
+  const foreign = `it runs only ${hostArch} guests here, and ${binary} emulates ${known.qemu.arch}`;
+  return { qemu: known.qemu, kvm: { usable: false, reason: foreign } };
+}
+
+function findUser(env: Readonly<Record<string, string | undefined>>): HostFacts['user'] {
+  const ids = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  let known: { username: string; homedir: string };
+  try {
+    known = userInfo();
+  } catch {
+    // A uid without an entry in the password file, as in many containers.
+    known = { username: String(ids.uid), homedir: '/' };
+  }
+  return { ...ids, name: known.username, home: env['HOME']?.startsWith('/') ? env['HOME'] : known.homedir };
+}
+
+function findQemu(
+  chosen: string | undefined,
+  arch: string,
+  dirs: readonly string[],
+  diagnostics: Diagnostic[],
+): string | undefined {
+  if (chosen !== undefined) {
+    if (chosen.startsWith('/') && isExecutable(chosen)) return chosen;
+    diagnostics.push(noProgram('qemu', chosen));
+    return undefined;
+  }
+  // Fedora and RHEL have a QEMU of their own outside the PATH.
+  return findProgram(`qemu-system-${arch}`, dirs) ?? findProgram('qemu-kvm', ['/usr/libexec']);
+}
+
+/** Changes whenever the program or its modules do; undefined when it is gone. */
+function binaryKey(binary: string): string | undefined {
+  const found = statSync(binary, { bigint: true, throwIfNoEntry: false });
+  if (!found) return undefined;
+  const real = realpathSync(binary);
+  const prefix = dirname(dirname(real));
+  const triplet = `${ARCH[process.arch] ?? process.arch}-linux-gnu`;
+  const modules = [`lib/${triplet}/qemu`, 'lib/qemu', 'lib64/qemu', 'lib64/qemu-kvm'].map(
+    (dir) => statSync(`${prefix}/${dir}`, { bigint: true, throwIfNoEntry: false })?.mtimeNs,
+  );
+  return [real, found.size, found.mtimeNs, found.ctimeNs, ...modules].join(' ');
+}
+
+function cacheFile(cache: string, binary: string, kind: 'facts' | 'schema'): string {
+  return `${cache}/${binary
+    .slice(1)
+    .replace(/[^A-Za-z0-9._-]/g, '-')
+    .slice(-160)}.${kind}.json`;
+}
