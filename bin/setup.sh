@@ -1,0 +1,126 @@
+#!/bin/sh
+# Makes a fresh machine ready for `npm run demo` or `npm test`: setup.sh demo|test
+# Names what is missing, installs only that, and builds. Says nothing when there is nothing to do.
+set -eu
+cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/sbin:/sbin
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "setup: $*"; exit 3; }
+
+# What is looked for (a program, or the places of a file), and the package that brings it: apt, dnf, pacman.
+wanted() {
+  cat <<'END'
+qemu-system-x86_64 qemu-system-x86 qemu-system-x86-core qemu-system-x86
+swtpm swtpm swtpm swtpm
+/usr/share/OVMF/OVMF_CODE_4M.fd,/usr/share/edk2/ovmf/OVMF_CODE.fd,/usr/share/edk2/x64/OVMF_CODE.4m.fd ovmf edk2-ovmf edk2-ovmf
+END
+  # Ubuntu's and Arch's kernel modules are packed with zstd, which Node itself knows from 22.15 on.
+  if [ "$manager" = pacman ] || grep -qs '^ID.*ubuntu' /etc/os-release; then echo 'zstd zstd zstd zstd'; fi
+  [ "$mode" = test ] || return 0
+  cat <<'END'
+mformat mtools mtools mtools
+qemu-img qemu-utils qemu-img qemu-img
+/usr/libexec/virtiofsd,/usr/lib/qemu/virtiofsd,/usr/lib/virtiofsd virtiofsd virtiofsd virtiofsd
+END
+}
+
+found() {
+  for place in $(echo "$1" | tr , ' '); do
+    case $place in
+      /*) [ ! -e "$place" ] || return 0 ;;
+      *) ! command -v "$place" >/dev/null || return 0 ;;
+    esac
+  done
+  return 1
+}
+
+missing_packages() {
+  wanted | while read -r what apt dnf pacman; do
+    found "$what" || case $manager in apt-get) echo "$apt" ;; dnf) echo "$dnf" ;; pacman) echo "$pacman" ;; *) echo "$what" ;; esac
+  done | sort -u | tr '\n' ' '
+}
+
+need_space() { # folder, MiB, for what
+  free=$(df -Pk "$1" | awk 'NR == 2 { print int($4 / 1024) }')
+  [ "$free" -ge "$2" ] || die "$3 needs about $2 MiB in $(cd "$1" && pwd), and $free MiB are free"
+}
+
+quietly() { "$@" >>"$log" 2>&1 </dev/null; }
+
+# Shows what the quiet commands said went wrong, and what that means.
+explain() {
+  grep -E "^E:|[Ee]rror" "$log" | head -n 6 | grep . >&2 || tail -n 12 "$log" >&2
+  if grep -qiE 'no space left|enough free space|ENOSPC' "$log"; then
+    die "$1 failed: the disk is full"
+  elif grep -qiE 'could not resolve|temporary failure|could not connect|unreachable|timed out|connection refused|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT' "$log"; then
+    die "$1 failed: no network, or the server cannot be reached"
+  fi
+  die "$1 failed"
+}
+
+apt_install() {
+  set -- $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
+  if ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 && quietly "$@"; then return 0; fi
+  # No package lists, or old ones that name files the mirrors no longer have.
+  quietly $sudo apt-get update || explain 'apt-get update'
+  quietly "$@"
+}
+
+install_packages() {
+  case $manager in
+    apt-get) apt_install "$@" ;;
+    dnf) quietly $sudo dnf install -y --setopt=install_weak_deps=False "$@" ;;
+    pacman) quietly $sudo pacman -S --needed --noconfirm "$@" ;;
+  esac
+}
+
+mode=${1:-}
+case $mode in demo | test) ;; *) say 'usage: setup.sh demo|test'; exit 2 ;; esac
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+command -v node >/dev/null || die 'Node.js is missing; 20.19 or newer is needed, with npm'
+node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' ||
+  die "Node.js $(node -v) is too old; 20.19 or newer is needed (see https://nodejs.org/en/download)"
+command -v npm >/dev/null || die 'npm is missing; it comes with Node.js, or as the package npm'
+
+manager=
+for each in apt-get dnf pacman; do
+  if command -v $each >/dev/null; then manager=$each; break; fi
+done
+sudo=
+if [ "$(id -u)" != 0 ]; then sudo=sudo; fi
+
+packages=$(missing_packages)
+modules=
+if [ ! -e node_modules/.package-lock.json ] || [ -n "$(find package-lock.json -newer node_modules/.package-lock.json)" ]; then
+  modules=$(node -p 'const p = require("./package.json"); Object.keys({ ...p.dependencies, ...p.devDependencies }).join(" ")')
+fi
+
+if [ -n "$packages$modules" ]; then
+  say 'Missing here, and installed now:'
+  [ -z "$packages" ] || say "  from the distribution: $packages"
+  [ -z "$modules" ] || say "  from npm, into node_modules, with what they need: $modules"
+fi
+if [ -n "$packages" ]; then
+  [ -n "$manager" ] || die "found none of apt-get, dnf and pacman; install yourself: $packages"
+  if [ -n "$sudo" ]; then
+    command -v sudo >/dev/null || die "neither root nor sudo; as root, run: $manager $([ $manager = pacman ] && echo -S || echo install) $packages"
+    say "  by running: sudo $manager …"
+  fi
+  need_space /usr 800 'installing these packages'
+  install_packages $packages || explain 'installing packages'
+  still=$(missing_packages)
+  [ -z "$still" ] || die "installed, and yet not found: $still"
+fi
+if [ -n "$modules" ]; then
+  need_space . 400 'npm ci'
+  quietly npm ci --ignore-scripts --no-audit --no-fund || explain 'npm ci'
+  touch node_modules/.package-lock.json
+fi
+if [ ! -e dist ] || [ -n "$(find src bin/build.mjs package.json tsconfig.json -newer dist)" ]; then
+  quietly npm run build || explain 'the build'
+  touch dist
+fi
