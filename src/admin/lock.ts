@@ -1,0 +1,102 @@
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EXIT, fault } from '../core/diagnostic.ts';
+import { findProgram, programDirs } from '../host/programs.ts';
+
+/** What a lock is held for; another ezvm's message says it. */
+export type LockPurpose = 'start' | 'stop' | 'tidy';
+
+/** The exclusive right to change what is in a VM's run directory. */
+export interface Lock {
+  /** Gives the lock up and removes its file. */
+  release(): void;
+}
+
+const TIDY_PATIENCE = 2000;
+const DOING: { readonly [purpose: string]: string } = { start: 'started', stop: 'stopped', tidy: 'tidied up' };
+
+/** The lock file of a VM: beside its run directory, under a name that no VM can have. */
+export function lockPath(runDir: string): string {
+  return join(dirname(runDir), `.${basename(runDir)}.lock`);
+}
+
+/**
+ * Takes the lock of a VM. It belongs to our open file, so it ends with this process however that dies.
+ * QEMU itself would silently steal a live monitor socket of the same name: only this lock prevents it.
+ * @throws EzvmError exit 4 when another ezvm holds it
+ */
+export async function lockVm(name: string, runDir: string, purpose: LockPurpose): Promise<Lock> {
+  const path = lockPath(runDir);
+  const deadline = performance.now() + TIDY_PATIENCE;
+  for (;;) {
+    const lock = tryLock(path, purpose);
+    if (lock === 'stale') continue;
+    if (lock !== 'held') return lock;
+    const [doing = '', pid = ''] = readHolder(path).split(' ');
+    // Tidying takes milliseconds and is nobody's intention; an empty file is a holder that has not signed yet.
+    if ((doing === 'tidy' || doing === '') && performance.now() < deadline) {
+      await sleep(5);
+      continue;
+    }
+    throw fault(
+      EXIT.state,
+      'vm-busy',
+      `VM ${name} is being ${DOING[doing] ?? 'started or stopped'} by another ezvm${pid && `, pid ${pid}`}`,
+      { help: `wait until it has finished, then see: ezvm status ${name}` },
+    );
+  }
+}
+
+function tryLock(path: string, purpose: LockPurpose): Lock | 'held' | 'stale' {
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  let taken = false;
+  try {
+    // Node has no flock(2). A lock taken through an inherited descriptor stays with the open file when flock(1) exits.
+    const { status, stderr, error } = spawnSync(flockProgram(), ['-n', '-x', '3'], {
+      stdio: ['ignore', 'ignore', 'pipe', fd],
+      env: {},
+      encoding: 'utf8',
+    });
+    if (status === 1) return 'held';
+    if (status !== 0) throw fault(EXIT.host, 'lock-failed', `cannot lock ${path}: ${error?.message ?? stderr.trim()}`);
+    // Whoever held it before us may have removed the file between our open and our lock.
+    if (statSync(path, { throwIfNoEntry: false })?.ino !== fstatSync(fd).ino) return 'stale';
+    ftruncateSync(fd);
+    writeSync(fd, `${purpose} ${process.pid}`);
+    taken = true;
+  } finally {
+    if (!taken) closeSync(fd);
+  }
+  return {
+    release() {
+      rmSync(path, { force: true });
+      closeSync(fd);
+    },
+  };
+}
+
+function flockProgram(): string {
+  const path = findProgram('flock', programDirs(process.env['PATH'], process.geteuid?.() ?? 0));
+  if (path) return path;
+  throw fault(EXIT.host, 'program-missing', 'flock is not installed', { help: 'install the package util-linux' });
+}
+
+function readHolder(path: string): string {
+  try {
+    return readFileSync(path, 'latin1').trim();
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,56 @@
+import { closeSync, constants, fstatSync, openSync, readSync, renameSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Where in a log file the output of one run begins. */
+export interface LogMark {
+  readonly path: string;
+  readonly offset: number;
+}
+
+const ROTATE_AT = 1024 * 1024;
+const TAIL = 8192;
+
+/** The log of one of a VM's processes; QEMU's is called `qemu`. */
+export function logPath(stateDir: string, name: string): string {
+  return join(stateDir, `${name}.log`);
+}
+
+/** Opens a log for appending, putting a long one aside first. The caller closes `fd`. */
+export function openLog(stateDir: string, name: string): LogMark & { readonly fd: number } {
+  const path = logPath(stateDir, name);
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > ROTATE_AT) renameSync(path, `${path}.old`);
+  const fd = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  return { path, offset: fstatSync(fd).size, fd };
+}
+
+/**
+ * The last lines that say something, of what was written since `mark`: no blank lines, no warnings unless there is nothing
+ * else, and nothing that could steer a terminal. Empty when the log cannot be read.
+ */
+export function lastLines(mark: LogMark, count = 5): string[] {
+  const lines = readTail(mark)
+    .split(/[\r\n]+/)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal escapes are what must go
+    .map((line) => line.replace(/\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '').trimEnd())
+    .filter((line) => line !== '');
+  const telling = lines.filter((line) => !/^\S+: warning: /i.test(line));
+  return (telling.length > 0 ? telling : lines).slice(-count);
+}
+
+function readTail(mark: LogMark): string {
+  let fd: number | undefined;
+  try {
+    fd = openSync(mark.path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const { size } = fstatSync(fd);
+    const from = Math.max(mark.offset, size - TAIL);
+    const buffer = Buffer.alloc(Math.max(0, size - from));
+    const length = readSync(fd, buffer, 0, buffer.length, from);
+    const text = buffer.toString('utf8', 0, length);
+    // Half a line is misleading when the beginning was cut off.
+    return from > mark.offset ? text.slice(text.indexOf('\n') + 1) : text;
+  } catch {
+    return '';
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}

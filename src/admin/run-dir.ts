@@ -1,0 +1,100 @@
+import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { EXIT, type EzvmError, fault } from '../core/diagnostic.ts';
+
+/** The files ezvm itself keeps in a VM's run directory. */
+export interface RunFiles {
+  readonly state: string;
+  /** The plan that was booted. */
+  readonly plan: string;
+  readonly journal: string;
+  /** Written and locked by QEMU. */
+  readonly pidfile: string;
+}
+
+/** The paths of ezvm's own files in a run directory. */
+export function runFiles(runDir: string): RunFiles {
+  return {
+    state: join(runDir, 'state.json'),
+    plan: join(runDir, 'plan.json'),
+    journal: join(runDir, 'journal'),
+    pidfile: join(runDir, 'qemu.pid'),
+  };
+}
+
+/** Names of the VMs that have a run directory, sorted. */
+export function listRunDirs(runRoot: string): string[] {
+  try {
+    return readdirSync(runRoot, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+      .map((entry) => entry.name)
+      .sort();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/**
+ * Makes the directory that holds run directories, and refuses one that somebody else could change.
+ * @throws EzvmError exit 3
+ */
+export function ensureRunRoot(runRoot: string): void {
+  mkdirSync(runRoot, { recursive: true, mode: 0o700 });
+  const stat = lstatSync(runRoot);
+  const uid = process.geteuid?.() ?? stat.uid;
+  const wrong = !stat.isDirectory()
+    ? 'is not a directory'
+    : stat.uid !== uid
+      ? `belongs to user ${stat.uid}, not to you (${uid})`
+      : (stat.mode & 0o022) !== 0
+        ? `can be changed by others (mode ${(stat.mode & 0o7777).toString(8)})`
+        : undefined;
+  if (!wrong) return;
+  throw fault(EXIT.host, 'run-dir-unsafe', `${runRoot} ${wrong}, so ezvm keeps no sockets in it`, {
+    help: `remove it, or set XDG_RUNTIME_DIR to a directory of your own with mode 700`,
+  });
+}
+
+/** Replaces a file as a whole: readers see the old text or the new, and a crash leaves no half of it. */
+export function replaceFile(path: string, text: string): void {
+  const temporary = join(dirname(path), `.${basename(path)}.new`);
+  naming(path, () => {
+    writeFileSync(temporary, text, { mode: 0o600 });
+    renameSync(temporary, path);
+  });
+}
+
+/** Runs `act`, and adds the path to a system error that lacks it, as one of write(2) does. */
+export function naming<T>(path: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    (error as NodeJS.ErrnoException).path = path;
+    throw error;
+  }
+}
+
+/** Removes a run directory, its journal last, so that an interrupted removal is taken up again by the next one. */
+export function removeRunDir(runDir: string): void {
+  const { journal } = runFiles(runDir);
+  let entries: string[];
+  try {
+    entries = readdirSync(runDir);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  for (const entry of entries) {
+    const path = join(runDir, entry);
+    if (path !== journal) rmSync(path, { recursive: true, force: true });
+  }
+  rmSync(runDir, { recursive: true, force: true });
+}
+
+/** The error for a file of ours that does not hold what we write. */
+export function damaged(path: string): EzvmError {
+  return fault(EXIT.state, 'state-damaged', `${path} was not written by this version of ezvm, or is damaged`, {
+    help: "end the VM's processes by hand, then remove the directory that holds this file",
+  });
+}

@@ -1,0 +1,154 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Plan } from '../plan/plan.ts';
+import { connectQmp, type QmpClient } from '../qemu/qmp.ts';
+import { lastLines, logPath } from './log.ts';
+import { isAlive } from './process.ts';
+import { listRunDirs, runFiles } from './run-dir.ts';
+import { isUp, type RunState, readBootedPlan, readState, type SidecarState } from './state.ts';
+import { tidy } from './tidy.ts';
+
+/**
+ * `crashed`: QEMU, or the ezvm that was starting it, did not end by itself; told once, then the VM is `stopped`.
+ * `damaged`: the run directory holds what this ezvm cannot read.
+ */
+export type VmCondition = 'running' | 'paused' | 'starting' | 'stopping' | 'crashed' | 'stopped' | 'damaged';
+
+/** What `ezvm status` knows about a VM: plain JSON. */
+export interface VmStatus {
+  readonly name: string;
+  readonly condition: VmCondition;
+  /** Why it is paused, crashed or damaged. */
+  readonly reason?: string;
+  readonly pid?: number;
+  /** Seconds since it was started. */
+  readonly uptime?: number;
+  /** Absolute path of the VM file it was started from. */
+  readonly file?: string;
+  readonly sockets?: { readonly qmp: string; readonly monitor: string };
+  readonly sidecars: readonly SidecarStatus[];
+  /** What QEMU said last, of a VM that crashed. */
+  readonly said?: readonly string[];
+}
+
+/** One sidecar's part of a status. */
+export interface SidecarStatus {
+  readonly name: string;
+  readonly pid: number;
+  readonly alive: boolean;
+  /** QEMU cannot do without it. */
+  readonly needed: boolean;
+  /** What it said last, when it is dead. */
+  readonly said?: readonly string[];
+}
+
+const PATIENCE = 2000;
+
+/** The status of every VM that has a run directory, by name. What dead ones left is removed on the way. */
+export async function statusOfAll(runRoot: string): Promise<VmStatus[]> {
+  return Promise.all(listRunDirs(runRoot).map((name) => statusOf(name, join(runRoot, name))));
+}
+
+/** The status of one VM. What it left, if it is dead, is removed on the way. */
+export async function statusOf(name: string, runDir: string): Promise<VmStatus> {
+  let status = await look(name, runDir);
+  if (status === 'abandoned') {
+    await tidy(name, runDir);
+    status = await look(name, runDir);
+  }
+  if (status === 'abandoned') return { name, condition: 'starting', sidecars: [] };
+  if (status.condition === 'crashed' || status.condition === 'stopped') await tidy(name, runDir);
+  return status;
+}
+
+/** `abandoned`: its launcher died while it let the guest go, and only QEMU can tell whether it did. */
+async function look(name: string, runDir: string): Promise<VmStatus | 'abandoned'> {
+  if (!existsSync(runDir)) return { name, condition: 'stopped', sidecars: [] };
+  let state: RunState | undefined;
+  let plan: Plan | undefined;
+  try {
+    state = readState(runDir);
+    plan = readBootedPlan(runDir);
+  } catch (error) {
+    return { name, condition: 'damaged', reason: (error as Error).message, sidecars: [] };
+  }
+  if (!state || !plan) return { name, condition: 'stopped', sidecars: [] };
+
+  const common = {
+    name,
+    file: plan.vm.file,
+    sidecars: state.sidecars.map((sidecar) => sidecarStatus(sidecar, plan.vm.stateDir)),
+  };
+  const launching = state.phase === 'starting' || state.phase === 'continuing';
+  if (launching && isAlive(state.launcher)) return { ...common, condition: 'starting' };
+  if (state.phase === 'starting')
+    return { ...common, condition: 'crashed', reason: 'the ezvm that was starting it was killed' };
+  if (isUp(state) && state.phase === 'continuing') return 'abandoned';
+  if (!isUp(state)) return { ...common, ...ended(state, runDir, plan.vm.stateDir) };
+
+  const seconds = Math.round((Date.now() - Date.parse(state.startedAt)) / 1000);
+  const up = {
+    ...common,
+    pid: state.qemu.pid,
+    uptime: Math.max(0, seconds),
+    sockets: { qmp: plan.vm.qmpSocket, monitor: plan.vm.monitorSocket },
+  };
+  if (state.phase === 'stopping' && state.stopper && isAlive(state.stopper)) return { ...up, condition: 'stopping' };
+  return { ...up, ...(await ask(plan.vm.qmpSocket)) };
+}
+
+function sidecarStatus(sidecar: SidecarState, stateDir: string): SidecarStatus {
+  const { name, pid, when } = sidecar;
+  const alive = isAlive(sidecar);
+  const said = alive ? undefined : lastLines({ path: logPath(stateDir, name), offset: sidecar.logOffset });
+  return { name, pid, alive, needed: when === 'before', ...(said && { said }) };
+}
+
+/** A QEMU that ends in order removes its pidfile. */
+function ended(state: RunState, runDir: string, stateDir: string): Pick<VmStatus, 'condition' | 'reason' | 'said'> {
+  if (!existsSync(runFiles(runDir).pidfile)) return { condition: 'stopped' };
+  const said = lastLines({ path: logPath(stateDir, 'qemu'), offset: state.qemu?.logOffset ?? 0 });
+  return { condition: 'crashed', reason: 'QEMU was killed or crashed', said };
+}
+
+async function ask(socket: string): Promise<Pick<VmStatus, 'condition' | 'reason'>> {
+  let qmp: QmpClient | undefined;
+  try {
+    const { connect } = await import('node:net');
+    qmp = await connectQmp(connect(socket), { timeoutMs: PATIENCE });
+    const { status } = (await qmp.execute('query-status', undefined, PATIENCE)) as { status: string };
+    if (status === 'running') return { condition: 'running' };
+    return { condition: 'paused', reason: status === 'io-error' ? await ioError(qmp) : (REASONS[status] ?? status) };
+  } catch (error) {
+    return { condition: 'running', reason: `what the guest does is not known: ${(error as Error).message}` };
+  } finally {
+    qmp?.close();
+  }
+}
+
+const REASONS: { readonly [status: string]: string } = {
+  prelaunch: 'it waits to be let go',
+  paused: 'somebody paused it',
+  suspended: 'the guest sleeps',
+  shutdown: 'the guest has shut down',
+  'guest-panicked': 'the guest has crashed',
+  'internal-error': 'QEMU or KVM cannot go on with this guest',
+};
+
+interface BlockInfo {
+  readonly device?: string;
+  readonly qdev?: string;
+  readonly 'io-status'?: string;
+  readonly inserted?: { readonly file?: string };
+}
+
+async function ioError(qmp: QmpClient): Promise<string> {
+  const disks = (await qmp.execute('query-block', undefined, PATIENCE)) as readonly BlockInfo[];
+  const faults = disks
+    .filter((disk) => disk['io-status'] !== undefined && disk['io-status'] !== 'ok')
+    .map((disk) => {
+      const where = disk.inserted?.file ?? disk.qdev ?? disk.device ?? 'a disk';
+      return disk['io-status'] === 'nospace' ? `the host's disk is full (${where})` : `disk error (${where})`;
+    });
+  return faults.join(', ') || 'disk error';
+}

@@ -1,0 +1,45 @@
+import { rmdirSync, rmSync } from 'node:fs';
+import { EXIT, fault } from '../core/diagnostic.ts';
+import type { Change } from './journal.ts';
+import { endProcess, findSpawned, type ProcessIdentity } from './process.ts';
+import { removeRunDir } from './run-dir.ts';
+
+/** Why changes are undone: the start did not succeed, or the VM has had its life. */
+export type UndoReason = 'failed' | 'ended';
+
+/**
+ * Undoes a start's changes in reverse order and removes the run directory. Doing it again does no harm.
+ * @throws EzvmError exit 4 when a process cannot be ended; the run directory then stays for another try
+ */
+export async function undo(runDir: string, changes: readonly Change[], reason: UndoReason): Promise<void> {
+  const spawned = new Map<string, ProcessIdentity>();
+  for (const change of changes) if (change.change === 'spawned') spawned.set(change.name, change);
+  const intents = changes.filter((change) => change.change === 'spawn');
+  const unnoted = findSpawned(intents.map((intent) => ({ ...intent, session: spawned.get(intent.name)?.pid })));
+  const stuck: number[] = [];
+  const end = async (process: ProcessIdentity): Promise<void> => {
+    if (!(await endProcess(process))) stuck.push(process.pid);
+  };
+
+  for (const change of changes.toReversed()) {
+    if (change.change === 'spawned') await end(change);
+    else if (change.change === 'temporary') rmSync(change.path, { force: true });
+    else if (change.change === 'mkdir' && (reason === 'failed' || !change.keep)) removeIfEmpty(change.path);
+  }
+  for (const process of unnoted) await end(process);
+
+  if (stuck.length > 0)
+    throw fault(EXIT.state, 'process-stuck', `process ${stuck.join(', ')} does not end, not even by SIGKILL`, {
+      help: 'it waits in the kernel for a device; ezvm tidies up at the next start or stop',
+    });
+  removeRunDir(runDir);
+}
+
+function removeIfEmpty(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') throw error;
+  }
+}

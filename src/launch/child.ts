@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
+import { type LogMark, lastLines, openLog } from '../admin/log.ts';
+import { identify, type ProcessIdentity } from '../admin/process.ts';
+import { EXIT, fault } from '../core/diagnostic.ts';
+import { hostFault, reasonOf } from './host-fault.ts';
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A process that ezvm has started and that outlives it. */
+export interface Child {
+  readonly name: string;
+  readonly identity: ProcessIdentity;
+  readonly log: LogMark;
+  /** The other end of its descriptor 3, where one was asked for. */
+  readonly channel: Duplex | undefined;
+  /** Resolves when it has ended; never rejects. */
+  readonly ended: Promise<Exit>;
+  /** How it ended, once it has. */
+  exit(): Exit | undefined;
+  /** Lets ezvm exit before it does. */
+  release(): void;
+}
+
+/** What a child is started with. */
+export interface ChildOptions {
+  readonly stateDir: string;
+  readonly environment: { readonly [variable: string]: string };
+  /** Connect its descriptor 3 to us. */
+  readonly channel?: boolean;
+}
+
+/**
+ * Starts a program in a session of its own, so that no terminal can end it, with its output in the VM's log directory.
+ * @throws EzvmError exit 3 when it cannot be executed
+ */
+export async function startChild(name: string, argv: readonly string[], options: ChildOptions): Promise<Child> {
+  const [program = '', ...args] = argv;
+  const log = openLogOrFail(options.stateDir, name);
+  let child: ChildProcess;
+  try {
+    child = spawn(program, args, {
+      cwd: '/',
+      detached: true,
+      env: options.environment,
+      stdio: ['ignore', log.fd, log.fd, options.channel ? 'pipe' : 'ignore'],
+    });
+  } finally {
+    closeSync(log.fd);
+  }
+  const identity = child.pid === undefined ? undefined : identify(child.pid);
+  if (!identity) {
+    const [error] = await once(child, 'error');
+    throw fault(EXIT.host, 'program-refused', `${program} cannot be executed: ${reasonOf(error)}`);
+  }
+  let exit: Exit | undefined;
+  const ended = new Promise<Exit>((resolve) => {
+    child.once('exit', (code, signal) => {
+      exit = { code, signal };
+      resolve(exit);
+    });
+  });
+  return {
+    name,
+    identity,
+    log,
+    channel: (child.stdio[3] ?? undefined) as Duplex | undefined,
+    ended,
+    exit: () => exit,
+    release: () => child.unref(),
+  };
+}
+
+/** `exited with status 1` or `was killed by SIGSEGV`. */
+export function describeExit(exit: Exit): string {
+  return exit.signal ? `was killed by ${exit.signal}` : `exited with status ${exit.code}`;
+}
+
+/** What a child said last, to follow a sentence about it: `: its line`, or several lines below, or nothing. */
+export function lastWords(child: Child): string {
+  const lines = lastLines(child.log);
+  return lines.length > 1
+    ? `:\n${lines.map((line) => `  ${line}`).join('\n')}`
+    : lines.map((line) => `: ${line}`).join('');
+}
+
+function openLogOrFail(stateDir: string, name: string): ReturnType<typeof openLog> {
+  try {
+    return openLog(stateDir, name);
+  } catch (error) {
+    throw hostFault(error, `write the log of ${name} in ${stateDir}`);
+  }
+}

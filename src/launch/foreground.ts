@@ -1,0 +1,57 @@
+import { constants } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { endProcess } from '../admin/process.ts';
+import { tidy } from '../admin/tidy.ts';
+import { type Child, describeExit, lastWords } from './child.ts';
+import type { Start } from './start.ts';
+
+/** Guests ignore a power button that is pressed before they look at it. */
+const PRESS_AGAIN = 5000;
+/** Sidecars end with QEMU; one that is seen to end this much earlier has died by itself. */
+const SIMULTANEOUS = 1000;
+
+/**
+ * Stays with a VM until QEMU ends, then tidies up. SIGINT, SIGTERM or SIGHUP presses the guest's power button, a second one
+ * ends QEMU, a third one kills it.
+ * @returns QEMU's exit status, 128 + signal number for a violent end
+ */
+export async function attend(start: Start, progress: (text: string) => void = () => {}): Promise<number> {
+  const { plan, interruption, qemu } = start;
+  if (!qemu) throw new Error('attend needs a running VM');
+  const { child, qmp } = qemu;
+  let pressing: NodeJS.Timeout | undefined;
+  let asked = 0;
+  const ask = (): void => {
+    asked++;
+    if (asked === 1) {
+      progress(`shutting ${plan.vm.name} down; a second signal ends it at once`);
+      const press = (): void => void qmp.execute('system_powerdown').catch(() => {});
+      press();
+      pressing = setInterval(press, PRESS_AGAIN);
+    } else if (asked === 2) qmp.execute('quit').catch(() => {});
+    else void endProcess(child.identity, 0);
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, ask);
+  if (interruption.reason()) ask();
+
+  for (const sidecar of plan.sidecars) {
+    const helper = start.children.find(({ name }) => name === sidecar.name);
+    if (sidecar.when === 'before' && helper) void watch(helper, child, progress);
+  }
+  try {
+    const exit = await child.ended;
+    return exit.code ?? 128 + (exit.signal ? constants.signals[exit.signal] : 0);
+  } finally {
+    clearInterval(pressing);
+    for (const signal of signals) process.off(signal, ask);
+    for (const other of start.children) other.release();
+    await tidy(plan.vm.name, plan.vm.runDir);
+  }
+}
+
+async function watch(helper: Child, qemu: Child, progress: (text: string) => void): Promise<void> {
+  const exit = await helper.ended;
+  await Promise.race([qemu.ended, sleep(SIMULTANEOUS)]);
+  if (!qemu.exit()) progress(`${helper.name}, which the VM needs, ${describeExit(exit)}${lastWords(helper)}`);
+}

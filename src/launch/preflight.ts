@@ -1,0 +1,195 @@
+import { accessSync, constants, existsSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Diagnostic, EXIT, EzvmError } from '../core/diagnostic.ts';
+import { formatSize } from '../core/size.ts';
+import { isExecutable } from '../host/programs.ts';
+import type { Plan, Requirement } from '../plan/plan.ts';
+import { reasonOf } from './host-fault.ts';
+import { checkPort } from './port.ts';
+
+/** Bytes of a socket's path that the kernel takes, without the closing NUL. */
+const LONGEST_SOCKET_PATH = 107;
+
+/**
+ * Looks whether all that the plan needs is there, and changes nothing.
+ * @returns warnings
+ * @throws EzvmError exit 3 with every fault at once
+ */
+export async function preflight(plan: Plan): Promise<Diagnostic[]> {
+  const found: (Diagnostic | undefined)[] = [
+    ...socketPaths(plan).map(checkSocketPath),
+    checkStateDir(plan.vm.stateDir),
+  ];
+  for (const requirement of plan.requirements) found.push(await check(requirement));
+  const qemu = plan.qemu.argv[0] ?? '';
+  const checked = plan.requirements.some((one) => one.kind === 'program' && (one.path ?? one.program) === qemu);
+  if (!checked) found.push(checkProgram({ kind: 'program', program: qemu, path: qemu, help: 'install QEMU' }));
+
+  const diagnostics = found.filter((diagnostic) => diagnostic !== undefined);
+  if (diagnostics.some((diagnostic) => diagnostic.severity === 'error')) throw new EzvmError(diagnostics, EXIT.host);
+  return diagnostics;
+}
+
+type Of<Kind extends Requirement['kind']> = Extract<Requirement, { kind: Kind }>;
+
+async function check(requirement: Requirement): Promise<Diagnostic | undefined> {
+  if (requirement.kind === 'program') return checkProgram(requirement);
+  if (requirement.kind === 'path') return checkPath(requirement);
+  if (requirement.kind === 'port') return checkPort(requirement);
+  if (requirement.kind === 'memory') return checkMemory(requirement);
+  const { code, message, help, origin } = requirement;
+  return { severity: 'error', code, message, help, origin };
+}
+
+function checkProgram(requirement: Of<'program'>): Diagnostic | undefined {
+  const { program, path, help, origin } = requirement;
+  if (path !== undefined && isExecutable(path)) return undefined;
+  const message =
+    path === undefined || path === program
+      ? `${program} is not installed`
+      : `${program} is not where it was found before: ${path}`;
+  return { severity: 'error', code: 'program-missing', message, help, origin };
+}
+
+function checkPath(requirement: Of<'path'>): Diagnostic | undefined {
+  const { path, type, access, origin } = requirement;
+  const error = (code: string, message: string, help?: string): Diagnostic => ({
+    severity: 'error',
+    code,
+    message,
+    help: requirement.help ?? help,
+    origin,
+  });
+  let stat: Stats;
+  try {
+    stat = statSync(path);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
+      const parent = dirname(path);
+      const reason = existsSync(parent) ? '' : `, nor does the directory ${parent}`;
+      return error(
+        'path-missing',
+        `${describe(type)} ${path} does not exist${reason}`,
+        'correct the path, or create it',
+      );
+    }
+    return error('path-denied', `${describe(type)} ${path} cannot be reached: ${reasonOf(cause)}`);
+  }
+  const kind = kindOf(stat);
+  if (!ACCEPTED[type].includes(kind))
+    return error('path-wrong-kind', `${path} is a ${kind}; wanted is a ${type === 'image' ? 'disk image' : type}`);
+  try {
+    accessSync(path, access === 'write' ? constants.R_OK | constants.W_OK : constants.R_OK);
+    return undefined;
+  } catch (cause) {
+    return error(
+      'path-denied',
+      `${describe(type)} ${path} cannot be ${access === 'write' ? 'written' : 'read'}: ${reasonOf(cause)}`,
+      permissionHelp(path, stat, access),
+    );
+  }
+}
+
+const ACCEPTED: { readonly [type in Of<'path'>['type']]: readonly string[] } = {
+  file: ['file'],
+  device: ['block device', 'character device'],
+  image: ['file', 'block device'],
+  directory: ['directory'],
+};
+
+function describe(type: string): string {
+  return type === 'image' ? 'disk image' : type;
+}
+
+function kindOf(stat: Stats): string {
+  if (stat.isFile()) return 'file';
+  if (stat.isDirectory()) return 'directory';
+  if (stat.isBlockDevice()) return 'block device';
+  if (stat.isCharacterDevice()) return 'character device';
+  return stat.isSocket() ? 'socket' : 'pipe';
+}
+
+function permissionHelp(path: string, stat: Stats, access: 'read' | 'write'): string {
+  const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
+  const groupBits = access === 'write' ? 0o060 : 0o040;
+  const group = groupName(stat.gid);
+  const owned = `it belongs to user ${stat.uid}, group ${group}, with mode ${mode}`;
+  const groupHelps = stat.gid !== 0 && (stat.mode & groupBits) === groupBits;
+  return groupHelps
+    ? `${owned}: join that group with \`sudo usermod -aG ${group} $USER\` and log in again`
+    : `${owned}; see: ls -l ${path}`;
+}
+
+function groupName(gid: number): string {
+  try {
+    const line = readFileSync('/etc/group', 'utf8')
+      .split('\n')
+      .find((entry) => entry.split(':')[2] === String(gid));
+    return line?.split(':')[0] ?? String(gid);
+  } catch {
+    return String(gid);
+  }
+}
+
+function checkMemory(requirement: Of<'memory'>): Diagnostic | undefined {
+  let text: string;
+  try {
+    text = readFileSync('/proc/meminfo', 'latin1');
+  } catch {
+    return undefined;
+  }
+  const available = Number(/^MemAvailable:\s+(\d+)/m.exec(text)?.[1] ?? Number.POSITIVE_INFINITY) * 1024;
+  if (available >= requirement.bytes) return undefined;
+  const gigabytes = (available / 1024 ** 3).toFixed(1);
+  return {
+    severity: 'warning',
+    code: 'memory-short',
+    message: `the VM may use ${formatSize(requirement.bytes)} of memory, but only ${gigabytes}G are available`,
+    help: 'give the VM less memory, or end other programs',
+    origin: requirement.origin,
+  };
+}
+
+function socketPaths(plan: Plan): string[] {
+  return [
+    plan.vm.qmpSocket,
+    plan.vm.monitorSocket,
+    ...plan.sidecars.flatMap(({ ready, needs }) => [
+      ready?.socket,
+      needs && 'socket' in needs ? needs.socket : undefined,
+    ]),
+  ].filter((path) => path !== undefined);
+}
+
+function checkSocketPath(path: string): Diagnostic | undefined {
+  const bytes = Buffer.byteLength(path);
+  if (bytes <= LONGEST_SOCKET_PATH) return undefined;
+  return {
+    severity: 'error',
+    code: 'socket-path-long',
+    message: `the path of socket ${path} has ${bytes} bytes; the kernel takes ${LONGEST_SOCKET_PATH}`,
+    help: 'give the VM a shorter name, or set XDG_RUNTIME_DIR to a shorter directory',
+  };
+}
+
+function checkStateDir(stateDir: string): Diagnostic | undefined {
+  let existing = stateDir;
+  while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
+  try {
+    accessSync(existing, constants.W_OK | constants.X_OK);
+    if (statSync(existing).isDirectory()) return undefined;
+  } catch (error) {
+    return {
+      severity: 'error',
+      code: 'state-dir-denied',
+      message: `the VM's logs and state cannot be kept in ${stateDir}: ${existing}: ${reasonOf(error)}`,
+      help: `make ${existing} writable for you, or set XDG_STATE_HOME to another directory`,
+    };
+  }
+  return {
+    severity: 'error',
+    code: 'state-dir-denied',
+    message: `the VM's logs and state cannot be kept in ${stateDir}: ${existing} is not a directory`,
+    help: `remove ${existing}, or set XDG_STATE_HOME to another directory`,
+  };
+}

@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runFiles } from '../admin/run-dir.ts';
+import { EXIT, fault } from '../core/diagnostic.ts';
+import { connectQmp, type QmpClient, QmpError, QmpLost } from '../qemu/qmp.ts';
+import { type Child, lastWords } from './child.ts';
+import { refusal } from './refusal.ts';
+import { checkBefore } from './sidecar.ts';
+import { record, type Start, startRecorded } from './start.ts';
+
+/** Pinning and clearing hundreds of gigabytes of guest memory takes minutes. */
+const PATIENCE = 300_000;
+/** From the end of its monitor to the end of QEMU. */
+const LAST_BREATH = 5000;
+
+/** What `launch` appends to a plan's argv: QEMU waits, paused, for orders on an inherited descriptor that has no path. */
+export function launchArgs(runDir: string): readonly string[] {
+  const { pidfile } = runFiles(runDir);
+  return ['-S', '-pidfile', pidfile, '-chardev', 'socket,id=ezvm,fd=3', '-mon', 'chardev=ezvm,mode=control'];
+}
+
+/**
+ * Starts QEMU, paused, and waits for its answer: a greeting alone is also sent by a QEMU that is about to refuse a device.
+ * @throws EzvmError exit 3 with what QEMU said last and the place in the VM file that asked for it
+ */
+export async function startQemu(start: Start): Promise<NonNullable<Start['qemu']>> {
+  const { vm, qemu } = start.plan;
+  const argv = [...qemu.argv, ...launchArgs(vm.runDir)];
+  start.progress('starting QEMU');
+  const child = await startRecorded(start, 'qemu', argv, { channel: true });
+  record(start, { qemu: { ...child.identity, argv, logOffset: child.log.offset } });
+  await start.step('qemu: recorded');
+  try {
+    const qmp = await start.interruption.race(greet(child));
+    await start.step('qemu: ready');
+    return { child, qmp };
+  } catch (error) {
+    child.channel?.destroy();
+    if (!(error instanceof QmpLost)) throw error;
+    const exit = await Promise.race([child.ended, sleep(LAST_BREATH, undefined, { ref: false })]);
+    checkBefore(start);
+    if (exit) throw refusal(start.plan, child, exit);
+    throw fault(EXIT.host, 'qemu-silent', `QEMU started but ${error.message}${lastWords(child)}`, {
+      help: `all it said is in ${child.log.path}`,
+    });
+  }
+}
+
+/**
+ * Lets the guest go.
+ * @returns the VM's status as QMP names it, `running` if all is well; `ended` when the guest has already powered itself off
+ * @throws EzvmError exit 3 when QEMU refuses or dies
+ */
+export async function letGo(start: Start, { child, qmp }: NonNullable<Start['qemu']>): Promise<string> {
+  checkBefore(start);
+  await start.step('qemu: continue');
+  start.interruption.check();
+  record(start, { phase: 'continuing' });
+  await start.step('qemu: continuing');
+  try {
+    await qmp.execute('cont', undefined, PATIENCE);
+    const answer = await qmp.execute('query-status', undefined, PATIENCE);
+    await start.step('qemu: continued');
+    return (answer as { status: string }).status;
+  } catch (error) {
+    if (error instanceof QmpError) throw fault(EXIT.host, 'qemu-refused', error.message);
+    if (!(error instanceof QmpLost)) throw error;
+    const exit = await Promise.race([child.ended, sleep(LAST_BREATH, undefined, { ref: false })]);
+    if (exit?.code === 0) return 'ended';
+    throw exit ? refusal(start.plan, child, exit) : error;
+  }
+}
+
+async function greet(child: Child): Promise<QmpClient> {
+  if (!child.channel) throw new QmpLost('it has no private monitor');
+  const qmp = await connectQmp(child.channel, { timeoutMs: PATIENCE });
+  await qmp.execute('query-status', undefined, PATIENCE);
+  return qmp;
+}

@@ -1,0 +1,54 @@
+import type { Journal } from '../admin/journal.ts';
+import { ticksNow } from '../admin/process.ts';
+import { type RunState, writeState } from '../admin/state.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { QmpClient } from '../qemu/qmp.ts';
+import { type Child, startChild } from './child.ts';
+import type { Interruption } from './interruption.ts';
+
+/** Is told the name of each moment of a start between two changes; tests use it to kill ezvm there. */
+export type OnStep = (moment: string) => void | Promise<void>;
+
+/** One start of a VM while it is under way. */
+export interface Start {
+  readonly plan: Plan;
+  readonly journal: Journal;
+  readonly interruption: Interruption;
+  readonly environment: { readonly [variable: string]: string };
+  readonly step: OnStep;
+  readonly progress: (text: string) => void;
+  readonly children: Child[];
+  state: RunState;
+  /** Once it has answered. */
+  qemu?: { readonly child: Child; readonly qmp: QmpClient };
+}
+
+/** Changes the recorded state of the VM. */
+export function record(start: Start, change: Partial<RunState>): void {
+  start.state = { ...start.state, ...change };
+  writeState(start.plan.vm.runDir, start.state);
+}
+
+/**
+ * Starts a process so that it can be found again whenever ezvm is killed.
+ * @throws EzvmError exit 3 when it cannot be executed
+ */
+export async function startRecorded(
+  start: Start,
+  name: string,
+  argv: readonly string[],
+  options: { readonly channel?: boolean } = {},
+): Promise<Child> {
+  await start.step(`${name}: intend`);
+  start.interruption.check();
+  start.journal.record({ change: 'spawn', name, argv, since: ticksNow() });
+  await start.step(`${name}: spawn`);
+  // Our lock's descriptor is open in the child until it execs, so a recovery cannot look for it before it can be found.
+  const { environment, plan } = start;
+  const child = await startChild(name, argv, { stateDir: plan.vm.stateDir, environment, ...options });
+  start.children.push(child);
+  await start.step(`${name}: note`);
+  start.journal.record({ change: 'spawned', name, ...child.identity });
+  await start.step(`${name}: noted`);
+  return child;
+}

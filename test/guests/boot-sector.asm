@@ -1,0 +1,71 @@
+; The guests in boot-sector.ts: nasm -f bin [-dSTUBBORN | -dQUICK | -dWRITER] boot-sector.asm
+; They say EZVM-UP on COM1. Then the plain one waits for the ACPI power button and powers off, STUBBORN ignores the
+; button, QUICK powers off at once, and WRITER writes the second sector of the disk it came from and waits like the plain one.
+; SeaBIOS puts the power management registers at port 0x600 on both pc and q35.
+
+PM1_STATUS  equ 0x600
+PM1_ENABLE  equ 0x602
+PM1_CONTROL equ 0x604
+POWER_BUTTON equ 0x100
+SLEEP_NOW   equ 0x2000
+COM1        equ 0x3f8
+COM1_STATUS equ 0x3fd
+
+bits 16
+org 0x7c00
+
+        xor     ax, ax
+        mov     ds, ax
+        mov     ss, ax
+        mov     sp, 0x7c00
+        cld
+        sti
+        mov     si, text
+write:  lodsb
+        or      al, al
+        jz      written
+        mov     cl, al
+busy:   mov     dx, COM1_STATUS
+        in      al, dx
+        and     al, 0x20
+        jz      busy
+        mov     al, cl
+        mov     dx, COM1
+        out     dx, al
+        jmp     write
+written:
+
+%ifdef WRITER
+        mov     ah, 0x43
+        xor     al, al
+        mov     si, packet
+        int     0x13
+%endif
+
+%ifndef STUBBORN
+%ifndef QUICK
+        mov     dx, PM1_ENABLE
+        mov     ax, POWER_BUTTON
+        out     dx, ax
+; The timer's interrupt ends each halt, 18 times a second.
+halt:   hlt
+        mov     dx, PM1_STATUS
+        in      ax, dx
+        test    ax, POWER_BUTTON
+        jz      halt
+%endif
+        mov     dx, PM1_CONTROL
+        mov     ax, SLEEP_NOW
+        out     dx, ax
+%endif
+
+idle:   hlt
+        jmp     idle
+
+text:   db      "EZVM-UP", 13, 10, 0
+%ifdef WRITER
+align 4
+packet: db      16, 0
+        dw      1, 0x7c00, 0
+        dq      1
+%endif

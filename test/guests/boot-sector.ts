@@ -1,0 +1,24 @@
+import { writeFileSync } from 'node:fs';
+
+/** Machine code assembled from boot-sector.asm beside this file, without the padding. */
+const CODE = {
+  plain: 'McCO2I7QvAB8/Pu+QHysCMB0EojBuv0D7CQgdPiIyLr4A+7r6boCBrgAAe/0ugAG7akAAXT2ugQGuAAg7/Tr/UVaVk0tVVANCgA=',
+  stubborn: 'McCO2I7QvAB8/Pu+KHysCMB0EojBuv0D7CQgdPiIyLr4A+7r6fTr/UVaVk0tVVANCgA=',
+  quick: 'McCO2I7QvAB8/Pu+L3ysCMB0EojBuv0D7CQgdPiIyLr4A+7r6boEBrgAIO/06/1FWlZNLVVQDQoA',
+  writer:
+    'McCO2I7QvAB8/Pu+SXysCMB0EojBuv0D7CQgdPiIyLr4A+7r6bRDMMC+VHzNE7oCBrgAAe/0ugAG7akAAXT2ugQGuAAg7/Tr/UVaVk0tVVANCgCQEAABAAB8AAABAAAAAAAAAA==',
+} as const;
+
+/**
+ * `plain` powers off when the ACPI button is pressed, `stubborn` ignores it, `quick` powers off at once, `writer` writes one
+ * sector and is then like `plain`. All say EZVM-UP on COM1 first.
+ */
+export type Guest = keyof typeof CODE;
+
+/** Writes a disk that boots a guest; 1 MiB, because SeaBIOS cannot boot smaller ones from every controller. */
+export function writeGuestDisk(path: string, guest: Guest): void {
+  const disk = Buffer.alloc(1024 * 1024);
+  disk.write(CODE[guest], 'base64');
+  disk.writeUInt16LE(0xaa55, 510);
+  writeFileSync(path, disk);
+}

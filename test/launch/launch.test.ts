@@ -1,0 +1,55 @@
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { isAlive } from '../../src/admin/process.ts';
+import { readBootedPlan, readState } from '../../src/admin/state.ts';
+import { launch } from '../../src/launch/launch.ts';
+import { stop } from '../../src/launch/stop.ts';
+import { buildPlan, guestUp, type Lab, makeLab, withTpm } from './plan-builder.ts';
+
+let lab: Lab;
+beforeEach(() => {
+  lab = makeLab();
+});
+afterEach(() => lab.sweep());
+
+describe('launch', () => {
+  it('boots a guest, leaves it alone, and stop ends it without a trace', async () => {
+    const plan = buildPlan(lab, withTpm(lab));
+    const { state, warnings, exitStatus } = await launch(plan);
+    expect(warnings).toEqual([]);
+    expect(exitStatus).toBeUndefined();
+    expect(state.phase).toBe('running');
+    expect(readState(plan.vm.runDir)).toEqual(state);
+    expect(readBootedPlan(plan.vm.runDir)).toEqual(plan);
+    await guestUp(lab);
+    await stop(plan.vm);
+    expect(lab.leftovers()).toEqual([]);
+    expect(existsSync(join(plan.vm.stateDir, 'qemu.log'))).toBe(true);
+    expect(existsSync(join(plan.vm.stateDir, 'tpm'))).toBe(true);
+  });
+
+  it('keeps everything it makes from other users', async () => {
+    const plan = buildPlan(lab, withTpm(lab));
+    const before = process.umask();
+    await launch(plan);
+    expect(process.umask()).toBe(before);
+    const { runDir, stateDir } = plan.vm;
+    for (const path of [lab.runRoot, runDir, stateDir]) expect(lstatSync(path).mode & 0o777, path).toBe(0o700);
+    for (const name of ['qmp.sock', 'monitor.sock', 'tpm.sock', 'state.json', 'plan.json', 'journal', 'qemu.pid'])
+      expect(lstatSync(join(runDir, name)).mode & 0o077, name).toBe(0);
+    expect(lstatSync(join(stateDir, 'qemu.log')).mode & 0o777).toBe(0o600);
+    await stop(plan.vm, { force: true });
+    expect(lab.leftovers()).toEqual([]);
+  });
+
+  it('records processes that can be told apart from later ones', async () => {
+    const plan = buildPlan(lab, withTpm(lab));
+    const { state } = await launch(plan);
+    expect(state.qemu && isAlive(state.qemu)).toBe(true);
+    expect(readFileSync(`/proc/${state.qemu?.pid}/cmdline`, 'utf8')).toBe(`${state.qemu?.argv.join('\0')}\0`);
+    expect(state.sidecars.map(({ name, when }) => [name, when])).toEqual([['swtpm', 'before']]);
+    expect(state.sidecars.every(isAlive)).toBe(true);
+    await stop(plan.vm, { force: true });
+  });
+});
