@@ -19,8 +19,6 @@ END
   if [ "$manager" = pacman ] || grep -qs '^ID.*ubuntu' /etc/os-release; then echo 'zstd zstd zstd zstd'; fi
   [ "$mode" = test ] || return 0
   cat <<'END'
-mformat mtools mtools mtools
-qemu-img qemu-utils qemu-img qemu-img
 /usr/libexec/virtiofsd,/usr/lib/qemu/virtiofsd,/usr/lib/virtiofsd virtiofsd virtiofsd virtiofsd
 END
 }
@@ -120,7 +118,8 @@ if [ -n "$modules" ]; then
   quietly npm ci --ignore-scripts --no-audit --no-fund || explain 'npm ci'
   touch node_modules/.package-lock.json
 fi
-if [ ! -e dist ] || [ -n "$(find src bin/build.mjs package.json tsconfig.json -newer dist)" ]; then
+# A build that was cut short leaves no mark.
+if [ ! -e dist/.built ] || [ -n "$(find src templates bin/*.mjs package.json -newer dist/.built)" ]; then
   quietly npm run build || explain 'the build'
-  touch dist
+  touch dist/.built
 fi
