@@ -25,10 +25,16 @@ export class Catalog {
   device(section: SectionSpec, type: string): DeviceTemplate | undefined {
     const key = `${section.folder}/${type}`;
     if (!this.#devices.has(key)) {
-      const doc = isTemplateName(type) ? this.#source.read(`${key}.yaml`) : undefined;
-      this.#devices.set(key, doc && readDevice(doc, section.name, type));
+      this.#devices.set(key, isTemplateName(type) ? this.#readDevice(`${key}.yaml`, type) : undefined);
     }
     return this.#devices.get(key);
+  }
+
+  #readDevice(path: string, type: string): DeviceTemplate | undefined {
+    const ready = this.#source.device?.(path);
+    if (ready) return ready;
+    const doc = this.#source.read(path);
+    return doc && readDevice(doc, type);
   }
 
   /** An OS template or a profile. */
@@ -59,23 +65,26 @@ function readSections(doc: SourceDoc): SectionSpec[] {
 }
 
 /** Reads a device template whose shape is right; `lint` tells whether it is. */
-export function readDevice(doc: SourceDoc, section: string, type: string): DeviceTemplate {
+export function readDevice(doc: SourceDoc, type: string): DeviceTemplate {
   const plain = toPlain(doc.root) as Record<string, unknown> & Partial<DeviceTemplate>;
   const params = entryOf(doc.root, 'params')?.node;
   const emit = entryOf(doc.root, 'emit')?.node;
   const lets = (plain['let'] ?? {}) as Record<string, Record<string, string | null>>;
   return {
-    section,
     type,
     file: doc.file,
     summary: plain.summary ?? '',
     params: plain.params ?? {},
     paramOrigins:
       params?.kind === 'map' ? Object.fromEntries(params.entries.map(({ key, at }) => [key, originOf(doc, at)])) : {},
-    lets: Object.fromEntries(Object.entries(lets).map(([name, { by, ...values }]) => [name, { by: by ?? '', values } satisfies LetTable])),
+    lets: Object.fromEntries(
+      Object.entries(lets).map(([name, { by, ...values }]) => [name, { by: by ?? '', values } satisfies LetTable]),
+    ),
     requires: (plain.requires ?? []).map((entry) => (typeof entry === 'string' ? { device: entry } : entry)),
     emit:
-      emit?.kind === 'list' ? emit.items.map((node) => readEmit(toPlain(node) as Record<string, unknown>, originOf(doc, node.at))) : [],
+      emit?.kind === 'list'
+        ? emit.items.map((node) => readEmit(toPlain(node) as Record<string, unknown>, originOf(doc, node.at)))
+        : [],
     sidecars: plain.sidecars ?? [],
     folders: plain.folders ?? [],
     ...(plain.slot !== undefined && { slot: plain.slot }),
@@ -88,5 +97,11 @@ export function readDevice(doc: SourceDoc, section: string, type: string): Devic
 function readEmit(entry: Record<string, unknown>, origin: EmitEntry['origin']): EmitEntry {
   const { when, needs, ...rest } = entry;
   const [option = '', args] = Object.entries(rest)[0] ?? [];
-  return { option, args, origin, ...(when !== undefined && { when: when as When }), ...(needs !== undefined && { needs: needs as Needs }) };
+  return {
+    option,
+    args,
+    origin,
+    ...(when !== undefined && { when: when as When }),
+    ...(needs !== undefined && { needs: needs as Needs }),
+  };
 }

@@ -1,5 +1,5 @@
-import { parseSize } from '../core/size.ts';
 import { nearest } from '../core/nearest.ts';
+import { parseSize } from '../core/size.ts';
 import type { Position, ScalarNode, SourceNode } from '../core/source.ts';
 import type { ParamSpec, ParamType } from './template.ts';
 
@@ -26,7 +26,11 @@ export interface ParamContext {
 type Checked = { readonly value: ParamValue } | { readonly message: string; readonly help?: string | undefined };
 
 /** Checks one value against its specification. */
-export function checkParam(spec: ParamSpec, node: SourceNode, context: ParamContext): { value: ParamValue } | { faults: ParamFault[] } {
+export function checkParam(
+  spec: ParamSpec,
+  node: SourceNode,
+  context: ParamContext,
+): { value: ParamValue } | { faults: ParamFault[] } {
   if (node.kind === 'scalar' && node.value === null) return { value: null };
   if (spec.type === 'list') return checkList(spec, node, context);
   if (node.kind !== 'scalar')
@@ -35,7 +39,11 @@ export function checkParam(spec: ParamSpec, node: SourceNode, context: ParamCont
   return 'value' in checked ? checked : { faults: [{ at: node.at, ...checked }] };
 }
 
-function checkList(spec: ParamSpec, node: SourceNode, context: ParamContext): { value: ParamValue } | { faults: ParamFault[] } {
+function checkList(
+  spec: ParamSpec,
+  node: SourceNode,
+  context: ParamContext,
+): { value: ParamValue } | { faults: ParamFault[] } {
   const item: ParamSpec = { ...spec, type: spec.of as ParamType };
   // A single value is a list of one: `pci: "0000:03:00.0"`.
   const results = (node.kind === 'list' ? node.items : [node]).map((entry) => checkParam(item, entry, context));
@@ -55,7 +63,10 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
   string(node, spec) {
     if (typeof node.value === 'string') return { value: node.value };
     const written = node.source ?? String(node.value);
-    return { message: `${written}, which YAML reads as a ${typeof node.value}; ${expected(spec)} is wanted`, help: `write it in quotes: "${written}"` };
+    return {
+      message: `${written}, which YAML reads as a ${typeof node.value}; ${expected(spec)} is wanted`,
+      help: `write it in quotes: "${written}"`,
+    };
   },
   word: matching(/^[A-Za-z0-9_+.:-]+$/, 'letters, digits and . _ + : - only'),
   int(node, spec) {
@@ -74,7 +85,11 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
   size(node, spec) {
     const bytes = parseSize(node.source ?? String(node.value));
     if (typeof node.value === 'boolean' || bytes === undefined) return wrong(node, spec);
-    if (bytes < (spec.min ?? 0)) return { message: `${bytes} bytes; ${expected(spec)} is wanted`, help: 'a bare number is bytes: give a unit, such as 4G' };
+    if (bytes < (spec.min ?? 0))
+      return {
+        message: `${bytes} bytes; ${expected(spec)} is wanted`,
+        help: 'a bare number is bytes: give a unit, such as 4G',
+      };
     return { value: bytes };
   },
   path(node, spec, context) {
@@ -92,7 +107,10 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
     const text = String(node.value);
     if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text)) return wrong(node, spec);
     if (Number.parseInt(text.slice(0, 2), 16) & 1)
-      return { message: `${text}, a multicast address, which no card can have`, help: 'make the first byte even, as in 52:54:00:…' };
+      return {
+        message: `${text}, a multicast address, which no card can have`,
+        help: 'make the first byte even, as in 52:54:00:…',
+      };
     return { value: text.toLowerCase() };
   },
   pci: matching(/^([0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/i, 'a PCI address such as "0000:03:00.0"', (text) =>
@@ -101,12 +119,19 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
   port(node, spec) {
     return CHECKS.int(node, { ...spec, min: spec.min ?? 1, max: 65535 }, { resolvePath: String });
   },
-  uuid: matching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, 'a UUID such as 04d064c3-66a1-4aa7-9589-f8b3ecf91cd7', (text) => text.toLowerCase()),
+  uuid: matching(
+    /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+    'a UUID such as 04d064c3-66a1-4aa7-9589-f8b3ecf91cd7',
+    (text) => text.toLowerCase(),
+  ),
   forward(node) {
     const match = /^(?:(tcp|udp)[/:])?(?:(\d+(?:\.\d+){3}):)?(\d+):(\d+)$/.exec(String(node.value));
     const ports = match && [Number(match[3]), Number(match[4])];
     if (!match || ports?.some((port) => port < 1 || port > 65535))
-      return { message: `${showValue(node.value)}; "HOST-PORT:GUEST-PORT" is wanted`, help: 'write it in quotes, as in "2222:22", "udp/5353:53" or "127.0.0.1:8080:80"' };
+      return {
+        message: `${showValue(node.value)}; "HOST-PORT:GUEST-PORT" is wanted`,
+        help: 'write it in quotes, as in "2222:22", "udp/5353:53" or "127.0.0.1:8080:80"',
+      };
     return { value: { str: `${match[1] ?? 'tcp'}:${match[2] ?? '127.0.0.1'}:${match[3]}-:${match[4]}` } };
   },
 };

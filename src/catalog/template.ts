@@ -78,7 +78,6 @@ export interface SidecarEntry {
 
 /** What one file under `templates/devices` or `templates/machines` says. */
 export interface DeviceTemplate {
-  readonly section: string;
   readonly type: string;
   readonly file: string;
   readonly summary: string;
@@ -127,6 +126,10 @@ export interface SectionSpec {
 export interface TemplateSource {
   /** @param path below `templates/`, such as `os/linux.yaml` */
   read(path: string): SourceDoc | undefined;
+  /** The device template in such a file, where it was made out of it beforehand. */
+  device?(path: string): DeviceTemplate | undefined;
   /** Names of the templates in a folder below `templates/`, without `.yaml`, sorted. */
   list(folder: string): readonly string[];
+  /** Every folder that holds templates, as `list` takes it, sorted. */
+  folders(): readonly string[];
 }

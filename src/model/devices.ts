@@ -2,8 +2,8 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { checkParam, listOf, type ParamValue, showValue, suggestion } from '../catalog/params.ts';
 import type { DeviceTemplate, ParamSpec, SectionSpec } from '../catalog/template.ts';
 import type { SourceNode } from '../core/source.ts';
-import type { DeviceSpec, SpecValue } from './spec.ts';
 import type { Findings } from './findings.ts';
+import type { DeviceSpec, SpecValue } from './spec.ts';
 import { isUnset, Leaf, placeOf, type Tree } from './tree.ts';
 
 /** Judges the sections that hold devices. */
@@ -35,7 +35,12 @@ export class DeviceValidator {
     return sortItems(Object.entries(items)).flatMap(([id, value]) => {
       if (isUnset(value)) return [];
       if (!/^[A-Za-z][A-Za-z0-9_-]{0,31}$/.test(id)) {
-        this.#report('id-refused', `${section.name}: the id ${showValue(id)} must be a letter followed by letters, digits, _ or -`, value, `ids are ${stem}0, ${stem}1, …, or a word of your own`);
+        this.#report(
+          'id-refused',
+          `${section.name}: the id ${showValue(id)} must be a letter followed by letters, digits, _ or -`,
+          value,
+          `ids are ${stem}0, ${stem}1, …, or a word of your own`,
+        );
         return [];
       }
       const position = new RegExp(`^${stem}(\\d+)$`).exec(id)?.[1];
@@ -48,11 +53,14 @@ export class DeviceValidator {
 
   #device(section: SectionSpec, id: string, label: string, given: Tree): DeviceSpec[] {
     const typeLeaf = given['type'];
-    const types = this.#catalog.types(section);
     let type: ParamValue | undefined = section.default;
     if (typeLeaf !== undefined && !isUnset(typeLeaf)) {
       if (!(typeLeaf instanceof Leaf)) {
-        this.#report('value-wrong', `${label}.type is a map; one of ${listOf(types)} is wanted`, typeLeaf);
+        this.#report(
+          'value-wrong',
+          `${label}.type is a map; one of ${listOf(this.#catalog.types(section))} is wanted`,
+          typeLeaf,
+        );
         return [];
       }
       type = this.#findings.check(typeLeaf, { type: 'string' }, `${label}.type`);
@@ -61,16 +69,34 @@ export class DeviceValidator {
     const name = String(type);
     const template = this.#catalog.device(section, name);
     if (!template) {
-      if (name !== 'none')
-        this.#report('type-unknown', `${label}.type is ${showValue(name)}; use ${listOf(types)}`, typeLeaf ?? given, suggestion(name, types));
+      if (name === 'none') return [];
+      const types = this.#catalog.types(section);
+      this.#report(
+        'type-unknown',
+        `${label}.type is ${showValue(name)}; use ${listOf(types)}`,
+        typeLeaf ?? given,
+        suggestion(name, types),
+      );
       return [];
     }
     const typeRank = typeLeaf instanceof Leaf ? typeLeaf.layer.rank : -1;
     this.#unknownKeys(section, template, label, given, typeRank);
     const params = this.#params(section, template, label, given);
     const slot = given['slot'];
-    const index = slot instanceof Leaf && !isUnset(slot) ? this.#findings.check(slot, { type: 'int', min: 0 }, `${label}.slot`) : trailingNumber(section, id);
-    return [{ section: section.name, id, template, params, index: typeof index === 'number' ? index : undefined, origin: placeOf(given) }];
+    const index =
+      slot instanceof Leaf && !isUnset(slot)
+        ? this.#findings.check(slot, { type: 'int', min: 0 }, `${label}.slot`)
+        : trailingNumber(section, id);
+    return [
+      {
+        section: section.name,
+        id,
+        template,
+        params,
+        index: typeof index === 'number' ? index : undefined,
+        origin: placeOf(given),
+      },
+    ];
   }
 
   /** A key that the chosen type lacks is a fault, unless a weaker layer wrote it for another type. */
@@ -81,7 +107,9 @@ export class DeviceValidator {
       const owners = this.#catalog.types(section).filter((type) => this.#catalog.device(section, type)?.params[key]);
       const help =
         suggestion(key, known) ??
-        (owners.length > 0 ? `${listOf(owners)} ${owners.length > 1 ? 'have' : 'has'} it; ${template.type} does not` : `known are ${known.join(' ')}`);
+        (owners.length > 0
+          ? `${listOf(owners)} ${owners.length > 1 ? 'have' : 'has'} it; ${template.type} does not`
+          : `known are ${known.join(' ')}`);
       this.#report('key-unknown', `${label} (${template.type}) has no key ${showValue(key)}`, value, help);
     }
   }
@@ -95,14 +123,23 @@ export class DeviceValidator {
       const value = own !== undefined ? own : shared === undefined || shared instanceof Leaf ? undefined : shared[name];
       if (value instanceof Leaf) {
         const checked = isUnset(value) ? null : this.#findings.check(value, spec, `${label}.${name}`);
-        params[name] = { value: checked ?? null, origin: value.origin, overrides: value.overrides.map((leaf) => leaf.origin) };
+        params[name] = {
+          value: checked ?? null,
+          origin: value.origin,
+          overrides: value.overrides.map((leaf) => leaf.origin),
+        };
         // A deleted value falls back to the default.
         if (checked === null) params[name] = defaultOf(template, name, spec);
       } else if (value !== undefined) {
         this.#report('value-wrong', `${label}.${name} is a map; a single value is wanted`, value);
       } else params[name] = defaultOf(template, name, spec);
       if (spec.required && params[name]?.value === null && (value === undefined || isUnset(value)))
-        this.#report('key-missing', `${label} (${template.type}) needs ${name}`, given, spec.summary && `${name}: ${spec.summary}`);
+        this.#report(
+          'key-missing',
+          `${label} (${template.type}) needs ${name}`,
+          given,
+          spec.summary && `${name}: ${spec.summary}`,
+        );
     }
     return params;
   }

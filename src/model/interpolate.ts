@@ -12,10 +12,17 @@ const REFERENCE = /\$\$\{|\$\{([^}]*)\}?/g;
  * A value that is one reference keeps the type of what it names; inside other text it becomes text.
  * @param report called for a reference that cannot be resolved
  */
-export function interpolate(node: SourceNode, scope: Scope, report: (node: ScalarNode, message: string, help?: string) => void): SourceNode {
+export function interpolate(
+  node: SourceNode,
+  scope: Scope,
+  report: (node: ScalarNode, message: string, help?: string) => void,
+): SourceNode {
   if (node.kind === 'list') return { ...node, items: node.items.map((item) => interpolate(item, scope, report)) };
   if (node.kind === 'map')
-    return { ...node, entries: node.entries.map((entry) => ({ ...entry, node: interpolate(entry.node, scope, report) })) };
+    return {
+      ...node,
+      entries: node.entries.map((entry) => ({ ...entry, node: interpolate(entry.node, scope, report) })),
+    };
   const text = node.value;
   if (typeof text !== 'string' || !text.includes('${')) return node;
   const { source: _, ...rest } = node;
@@ -36,11 +43,17 @@ function resolve(inner: string, scope: Scope, report: (message: string, help?: s
   const match = /^(?:(-?\d+)\+)?([A-Za-z][\w.-]*)$/.exec(inner);
   const name = match?.[2];
   if (!match || name === undefined) {
-    report(`\${${inner}} is not a reference`, 'a reference is ${vars.name}, ${vm.name} or ${5900+vars.name}; write $${ for the two characters ${');
+    report(
+      `\${${inner}} is not a reference`,
+      'a reference is ${vars.name}, ${vm.name} or ${5900+vars.name}; write $${ for the two characters ${',
+    );
     return null;
   }
   if (!Object.hasOwn(scope, name)) {
-    report(`\${${inner}} names nothing`, suggestion(name, Object.keys(scope)) ?? `there are ${Object.keys(scope).join(', ')}`);
+    report(
+      `\${${inner}} names nothing`,
+      suggestion(name, Object.keys(scope)) ?? `there are ${Object.keys(scope).join(', ')}`,
+    );
     return null;
   }
   const value = scope[name] ?? null;

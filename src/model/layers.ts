@@ -60,7 +60,13 @@ function findLayer(
   const noun = folder === 'os' ? 'template' : 'profile';
   if (chain.includes(ref.name)) {
     const loop = [...chain.slice(chain.indexOf(ref.name)), ref.name].join(' → ');
-    diagnostics.push({ severity: 'error', code: 'template-loop', message: `${noun}s are based on one another: ${loop}`, origin: ref.origin, help: 'remove one of the `base:` lines' });
+    diagnostics.push({
+      severity: 'error',
+      code: 'template-loop',
+      message: `${noun}s are based on one another: ${loop}`,
+      origin: ref.origin,
+      help: 'remove one of the `base:` lines',
+    });
     return undefined;
   }
   const doc = catalog.layer(folder, ref.name);
@@ -94,7 +100,12 @@ function namesOf(doc: SourceDoc, key: string, diagnostics: Diagnostic[]): NameRe
   return nodes.flatMap((item) => {
     const origin = originOf(doc, item.at);
     if (item.kind === 'scalar' && item.value !== null) return [{ name: item.source ?? String(item.value), origin }];
-    diagnostics.push({ severity: 'error', code: 'value-wrong', message: `${key} is a ${item.kind}; a name is wanted`, origin });
+    diagnostics.push({
+      severity: 'error',
+      code: 'value-wrong',
+      message: `${key} is a ${item.kind}; a name is wanted`,
+      origin,
+    });
     return [];
   });
 }

@@ -41,8 +41,12 @@ export function parse(text: string, file: string): { doc: SourceDoc; diagnostics
   if (root.kind === 'map') return { doc: { file, root }, diagnostics };
   if (root.kind === 'scalar' && root.value === null) return { doc: empty, diagnostics };
   if (diagnostics.length === 0)
-    report('yaml-not-a-map', 0, `the file holds a ${root.kind === 'list' ? 'list' : 'single value'}, not settings`,
-      'write `key: value` lines, such as `template: linux`');
+    report(
+      'yaml-not-a-map',
+      0,
+      `the file holds a ${root.kind === 'list' ? 'list' : 'single value'}, not settings`,
+      'write `key: value` lines, such as `template: linux`',
+    );
   return { doc: empty, diagnostics };
 }
 
@@ -53,17 +57,28 @@ function findUnreadable(text: string, file: string): Diagnostic | undefined {
     return { severity: 'error', code, message, help, origin };
   };
   if (text.length > MAX_CHARACTERS)
-    return diagnostic('file-too-large', `the file has ${text.length} characters; ${MAX_CHARACTERS} is the most that is read`,
-      'this does not look like a VM file: give the YAML file, not a disk image');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point.
-  const control = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffe\uffff]/.exec(text);
+    return diagnostic(
+      'file-too-large',
+      `the file has ${text.length} characters; ${MAX_CHARACTERS} is the most that is read`,
+      'this does not look like a VM file: give the YAML file, not a disk image',
+    );
+  const control = /(?![\t\n\r\u0085])\p{Cc}/u.exec(text);
   if (control)
-    return diagnostic('character-refused', `the file holds the control character U+${control[0].charCodeAt(0).toString(16).padStart(4, '0')}`,
-      'this is not a text file, or it was damaged; in a quoted value it may be written as an escape such as "\\t"', control.index);
+    return diagnostic(
+      'character-refused',
+      `the file holds the control character U+${control[0].charCodeAt(0).toString(16).padStart(4, '0')}`,
+      'this is not a text file, or it was damaged; in a quoted value it may be written as an escape such as "\\t"',
+      control.index,
+    );
   const deep = findTooDeep(text);
   return deep === undefined
     ? undefined
-    : diagnostic('yaml-too-deep', `nested more than ${MAX_DEPTH} levels deep`, 'a VM file needs four levels at most', deep);
+    : diagnostic(
+        'yaml-too-deep',
+        `nested more than ${MAX_DEPTH} levels deep`,
+        'a VM file needs four levels at most',
+        deep,
+      );
 }
 
 /** Where brackets or `- - -` open more than MAX_DEPTH levels; the parser recurses and must not be led there. */
@@ -100,7 +115,10 @@ function explainSyntax(code: string, message: string): [string, string?] {
     case 'TAB_AS_INDENT':
       return ['a tab indents this line; YAML allows blanks only', 'replace the tab by blanks'];
     case 'MULTIPLE_DOCS':
-      return ['the file holds more than one YAML document', 'one file is one VM: remove the `---` line or split the file'];
+      return [
+        'the file holds more than one YAML document',
+        'one file is one VM: remove the `---` line or split the file',
+      ];
     default:
       return [message.replace(/ at line \d+, column \d+:[\s\S]*$/, '')];
   }
@@ -122,13 +140,28 @@ class Walker {
     const offset = node.range?.[0] ?? fallback;
     const at = this.#at(offset);
     if (isAlias(node)) {
-      this.#report('yaml-alias', offset, `the alias *${node.source} is not allowed`, 'write the value out, or use `vars:` and `${vars.name}`');
+      this.#report(
+        'yaml-alias',
+        offset,
+        `the alias *${node.source} is not allowed`,
+        'write the value out, or use `vars:` and `${vars.name}`',
+      );
       return { kind: 'scalar', at, value: null };
     }
     if (node.anchor !== undefined)
-      this.#report('yaml-anchor', offset, `the anchor &${node.anchor} is not allowed`, 'use `vars:` and `${vars.name}` to write a value once');
+      this.#report(
+        'yaml-anchor',
+        offset,
+        `the anchor &${node.anchor} is not allowed`,
+        'use `vars:` and `${vars.name}` to write a value once',
+      );
     if (node.tag !== undefined && node.tag !== 'tag:yaml.org,2002:map' && node.tag !== 'tag:yaml.org,2002:seq')
-      this.#report('yaml-tag', offset, `the tag ${node.tag} is not allowed`, 'remove it; quote the value to make it text');
+      this.#report(
+        'yaml-tag',
+        offset,
+        `the tag ${node.tag} is not allowed`,
+        'remove it; quote the value to make it text',
+      );
     if (isMap(node)) return this.#map(node.items as Pair[], at, offset);
     if (isSeq(node)) return { kind: 'list', at, items: (node.items as Node[]).map((item) => this.node(item, offset)) };
     if (!isScalar(node)) return { kind: 'scalar', at, value: null };
@@ -147,7 +180,12 @@ class Walker {
       }
       const name = key.source ?? String(key.value);
       if (name === '<<') {
-        this.#report('yaml-merge-key', keyOffset, 'merge keys (<<) are not allowed', 'put what several VMs share into a profile');
+        this.#report(
+          'yaml-merge-key',
+          keyOffset,
+          'merge keys (<<) are not allowed',
+          'put what several VMs share into a profile',
+        );
         continue;
       }
       if (name === '__proto__') {

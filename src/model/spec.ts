@@ -1,5 +1,5 @@
-import type { DeviceTemplate } from '../catalog/template.ts';
 import type { ParamValue } from '../catalog/params.ts';
+import type { DeviceTemplate } from '../catalog/template.ts';
 import type { Origin } from '../core/origin.ts';
 import type { QemuProps } from '../qemu/option.ts';
 
@@ -39,7 +39,11 @@ export interface SpecValue {
 /** The two escape hatches. */
 export interface QemuOverrides {
   /** By option and id, as in `device:net0`: properties to set, or null to remove. */
-  readonly set: readonly { readonly target: string; readonly props: { readonly [key: string]: QemuProps[string] | null }; readonly origin: Origin | undefined }[];
+  readonly set: readonly {
+    readonly target: string;
+    readonly props: { readonly [key: string]: QemuProps[string] | null };
+    readonly origin: Origin | undefined;
+  }[];
   /** Appended to the command line as they are. */
   readonly args: readonly { readonly word: string; readonly origin: Origin }[];
 }

@@ -1,6 +1,14 @@
 import type { SectionSpec } from '../catalog/template.ts';
 import type { Origin } from '../core/origin.ts';
-import { type ListNode, type MapNode, originOf, type Position, type ScalarNode, type SourceDoc, type SourceNode } from '../core/source.ts';
+import {
+  type ListNode,
+  type MapNode,
+  originOf,
+  type Position,
+  type ScalarNode,
+  type SourceDoc,
+  type SourceNode,
+} from '../core/source.ts';
 
 /** Where a layer stands: the stronger has the higher rank. */
 export interface Layer {
@@ -54,7 +62,8 @@ export function toTree(layer: Layer, sections: readonly SectionSpec[]): Tree {
   const byName = new Map(sections.map((section) => [section.name, section]));
   for (const { key, node } of layer.doc.root.entries) {
     const section = byName.get(key);
-    if (!section || section.internal) tree[key] = key === 'defaults' ? defaultsTree(node, layer, byName) : plainTree(node, layer);
+    if (!section || section.internal)
+      tree[key] = key === 'defaults' ? defaultsTree(node, layer, byName) : plainTree(node, layer);
     else if (section.plural === undefined) tree[key] = deviceTree(node, layer, section);
     else tree[key] = itemsTree(node, layer, section, section.plural);
   }

@@ -85,7 +85,12 @@ function checkKeys(layer: Layer, catalog: Catalog, report: Findings['report']): 
   for (const { key, at } of layer.doc.root.entries) {
     if (known.includes(key)) continue;
     const help = suggestion(key, known) ?? `known are ${known.join(' ')}`;
-    report({ code: 'key-unknown', message: `there is no section ${showValue(key)}`, origin: originOf(layer.doc, at), help });
+    report({
+      code: 'key-unknown',
+      message: `there is no section ${showValue(key)}`,
+      origin: originOf(layer.doc, at),
+      help,
+    });
   }
 }
 
@@ -94,7 +99,12 @@ function checker(scope: Scope, report: Findings['report'], context: ValidateCont
     let sound = true;
     const node = interpolate(leaf.node, scope, (scalar, message, help) => {
       sound = false;
-      report({ code: 'reference-unknown', message: `${label}: ${message}`, help, origin: originOf(leaf.layer.doc, scalar.at) });
+      report({
+        code: 'reference-unknown',
+        message: `${label}: ${message}`,
+        help,
+        origin: originOf(leaf.layer.doc, scalar.at),
+      });
     });
     if (!sound) return undefined;
     const paths: ParamContext = { resolvePath: (path) => context.resolvePath(leaf.layer.dir, path) };
@@ -118,7 +128,11 @@ function variablesOf(merged: Tree, report: Findings['report']): Scope {
     if (!(leaf instanceof Leaf) || leaf.node.kind !== 'scalar')
       report({ code: 'value-wrong', message: `vars.${name} is no single value`, origin: placeOf(leaf) });
     else if (!/^[A-Za-z][\w-]*$/.test(name))
-      report({ code: 'value-wrong', message: `vars.${name}: a variable's name has letters, digits, _ and - only`, origin: leaf.origin });
+      report({
+        code: 'value-wrong',
+        message: `vars.${name}: a variable's name has letters, digits, _ and - only`,
+        origin: leaf.origin,
+      });
     else scope[`vars.${name}`] = leaf.node.value;
   }
   return scope;
@@ -137,7 +151,13 @@ function textOf(merged: Tree, key: string, { check, report }: Findings): string 
   return leaf && (check(leaf, { type: 'string' }, key) as string | undefined);
 }
 
-function numberIn(merged: Tree, group: string, key: string, spec: ParamSpec, { check, report }: Findings): number | undefined {
+function numberIn(
+  merged: Tree,
+  group: string,
+  key: string,
+  spec: ParamSpec,
+  { check, report }: Findings,
+): number | undefined {
   const tree = merged[group];
   if (tree === undefined || isUnset(tree)) return undefined;
   if (tree instanceof Leaf) {

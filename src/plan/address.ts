@@ -28,12 +28,20 @@ export function assignAddresses(
       return device;
     }
     if (device.index === undefined) {
-      refuse(device, `the id ${device.id} does not say which place it takes`, 'end the id in a number as in net0, or add `slot: 0`');
+      refuse(
+        device,
+        `the id ${device.id} does not say which place it takes`,
+        'end the id in a number as in net0, or add `slot: 0`',
+      );
       return device;
     }
     const at = table.at[device.index];
     if (at === undefined) {
-      refuse(device, `there are ${table.at.length} places for a ${kind}, and this asks for number ${device.index}`, `give it a free \`slot:\` from 0 to ${table.at.length - 1}`);
+      refuse(
+        device,
+        `there are ${table.at.length} places for a ${kind}, and this asks for number ${device.index}`,
+        `give it a free \`slot:\` from 0 to ${table.at.length - 1}`,
+      );
       return device;
     }
     const key = `${table.bus} ${at}`;
@@ -71,7 +79,15 @@ function rootPorts(used: ReadonlySet<string>): QemuOption[] {
     const number = Number.parseInt(slot, 16) * 8 + Number(fn);
     return {
       name: 'device',
-      args: { driver: 'pcie-root-port', id: portId(at), bus, addr: at, multifunction: true, port: number, chassis: number },
+      args: {
+        driver: 'pcie-root-port',
+        id: portId(at),
+        bus,
+        addr: at,
+        multifunction: true,
+        port: number,
+        chassis: number,
+      },
     };
   });
 }

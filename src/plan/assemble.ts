@@ -50,7 +50,13 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   const gathered = gatherDevices(catalog, start);
   const slots = gathered.find((device) => device.section === 'machine')?.template.slots ?? {};
   const { devices, rootPorts } = assignAddresses(gathered, slots, start, (device, message, help) =>
-    report({ severity: 'error', code: 'address-refused', message: `${device.id}: ${message}`, help, origin: device.origin }),
+    report({
+      severity: 'error',
+      code: 'address-refused',
+      message: `${device.id}: ${message}`,
+      help,
+      origin: device.origin,
+    }),
   );
   const context: PlanContext = { ...start, devices };
 
@@ -98,7 +104,10 @@ function expand(device: PlannedDevice, context: PlanContext): { options: QemuOpt
   for (const folder of template.folders) {
     context.step({ do: 'mkdir', path: String(substituteText(folder, names, device)), mode: 0o700, keep: true });
   }
-  return { options: [...emitOptions(device, names, context), ...(resolved.options ?? [])], sidecars: emitSidecars(device, names, context) };
+  return {
+    options: [...emitOptions(device, names, context), ...(resolved.options ?? [])],
+    sidecars: emitSidecars(device, names, context),
+  };
 }
 
 /** What every VM gets: its name, no surprises from QEMU's own defaults, and the sockets for administration. */
@@ -110,7 +119,10 @@ function baseOptions({ spec, runDir }: PlanContext): QemuOption[] {
     { name: 'nodefaults', args: true },
     { name: 'chardev', args: { backend: 'socket', id: 'qmp', path: `${runDir}/qmp.sock`, server: true, wait: false } },
     { name: 'mon', args: { chardev: 'qmp', mode: 'control' } },
-    { name: 'chardev', args: { backend: 'socket', id: 'monitor', path: `${runDir}/monitor.sock`, server: true, wait: false } },
+    {
+      name: 'chardev',
+      args: { backend: 'socket', id: 'monitor', path: `${runDir}/monitor.sock`, server: true, wait: false },
+    },
     { name: 'mon', args: { chardev: 'monitor', mode: 'readline' } },
   ];
 }
@@ -119,12 +131,23 @@ function baseOptions({ spec, runDir }: PlanContext): QemuOption[] {
 function refuseDirectories(directories: readonly string[], report: (diagnostic: Diagnostic) => unknown): void {
   for (const directory of directories)
     if (/[,\n]/.test(directory))
-      report({ severity: 'error', code: 'directory-refused', message: `the directory ${JSON.stringify(directory)} has a comma or a line break in its name`, help: 'set XDG_STATE_HOME and XDG_RUNTIME_DIR to plainer places' });
+      report({
+        severity: 'error',
+        code: 'directory-refused',
+        message: `the directory ${JSON.stringify(directory)} has a comma or a line break in its name`,
+        help: 'set XDG_STATE_HOME and XDG_RUNTIME_DIR to plainer places',
+      });
 }
 
 function programRequirement(facts: HostFacts): Requirement[] {
   if (facts.qemu) return [];
-  return [{ kind: 'program', program: `qemu-system-${facts.arch}`, help: 'install the package qemu-system-x86 (Debian, Ubuntu), qemu-kvm (Fedora) or qemu-base (Arch)' }];
+  return [
+    {
+      kind: 'program',
+      program: `qemu-system-${facts.arch}`,
+      help: 'install the package qemu-system-x86 (Debian, Ubuntu), qemu-kvm (Fedora) or qemu-base (Arch)',
+    },
+  ];
 }
 
 function warnOfMinimum({ spec, devices, note, require }: PlanContext): void {
@@ -135,9 +158,19 @@ function warnOfMinimum({ spec, devices, note, require }: PlanContext): void {
   if (ram && bytes) {
     require({ kind: 'memory', bytes, origin: ram.params['size']?.origin });
     if (memory !== undefined && bytes < memory)
-      note({ severity: 'warning', code: 'memory-small', message: `${label} asks for ${formatSize(memory)} of memory at least; this VM has ${formatSize(bytes)}`, origin: ram.params['size']?.origin });
+      note({
+        severity: 'warning',
+        code: 'memory-small',
+        message: `${label} asks for ${formatSize(memory)} of memory at least; this VM has ${formatSize(bytes)}`,
+        origin: ram.params['size']?.origin,
+      });
   }
   const count = (cpu && param<number>(cpu, 'cores')) ?? 1;
   if (cpu && cores !== undefined && count < cores)
-    note({ severity: 'warning', code: 'cores-few', message: `${label} asks for ${cores} cores at least; this VM has ${count}`, origin: cpu.params['cores']?.origin });
+    note({
+      severity: 'warning',
+      code: 'cores-few',
+      message: `${label} asks for ${cores} cores at least; this VM has ${count}`,
+      origin: cpu.params['cores']?.origin,
+    });
 }

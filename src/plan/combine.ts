@@ -19,7 +19,8 @@ export function mergeSingletons(options: readonly QemuOption[], report: Report):
     if (typeof option.args === 'object')
       for (const [key, value] of Object.entries(option.args)) {
         const source = sources.get(`${option.name}.${key}`);
-        if (before && source && typeof source.args === 'object' && source.args[key] !== value) report(conflict(option, key, source));
+        if (before && source && typeof source.args === 'object' && source.args[key] !== value)
+          report(conflict(option, key, source));
         sources.set(`${option.name}.${key}`, option);
       }
     if (!before || typeof before.args !== 'object' || typeof option.args !== 'object') merged.push(option);
@@ -56,7 +57,10 @@ export function findClashes(options: readonly QemuOption[], report: Report): voi
         report({
           severity: 'error',
           code: key === 'id' ? 'id-twice' : 'boot-order-twice',
-          message: key === 'id' ? `two devices are called ${value}` : `two devices want to be number ${value} in the boot order`,
+          message:
+            key === 'id'
+              ? `two devices are called ${value}`
+              : `two devices want to be number ${value} in the boot order`,
           origin: option.origin,
           help: other.origin && `the other is at ${formatOrigin(other.origin)}`,
         });
@@ -89,7 +93,9 @@ export function applyOverrides(options: readonly QemuOption[], overrides: QemuOv
       });
       continue;
     }
-    const args = Object.entries({ ...option.args, ...props }).filter((pair): pair is [string, QemuProps[string]] => pair[1] !== null);
+    const args = Object.entries({ ...option.args, ...props }).filter(
+      (pair): pair is [string, QemuProps[string]] => pair[1] !== null,
+    );
     patched[index] = { ...option, args: Object.fromEntries(args), origin };
   }
   return [...patched, ...rawOptions(overrides.args, report)];
@@ -103,7 +109,13 @@ function rawOptions(words: QemuOverrides['args'], report: Report): QemuOption[] 
     if (/^-{1,2}[a-z]/i.test(word)) options.push({ name: word.replace(/^--?/, ''), args: true, origin });
     else if (last?.args === true) options[options.length - 1] = { ...last, args: word };
     else
-      report({ severity: 'error', code: 'argument-stray', message: `qemu.args: ${JSON.stringify(word)} follows no option`, origin, help: 'write each option and its value as two items: ["-foo", "bar"]' });
+      report({
+        severity: 'error',
+        code: 'argument-stray',
+        message: `qemu.args: ${JSON.stringify(word)} follows no option`,
+        origin,
+        help: 'write each option and its value as two items: ["-foo", "bar"]',
+      });
   }
   return options;
 }

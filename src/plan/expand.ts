@@ -1,6 +1,13 @@
-import { formatSize } from '../core/size.ts';
 import type { Needs, SidecarEntry, When } from '../catalog/template.ts';
-import { compareVersions, formatVersion, parseVersion, type QemuOption, type QemuProps, type QemuValue } from '../qemu/option.ts';
+import { formatSize } from '../core/size.ts';
+import {
+  compareVersions,
+  formatVersion,
+  parseVersion,
+  type QemuOption,
+  type QemuProps,
+  type QemuValue,
+} from '../qemu/option.ts';
 import type { PlanContext, PlannedDevice, Resolved } from './device.ts';
 import type { Sidecar } from './plan.ts';
 
@@ -22,9 +29,11 @@ export function namesOf(device: PlannedDevice, resolved: Resolved, context: Plan
   };
   for (const [name, { value }] of Object.entries(device.params)) {
     names[name] = value as Value;
-    if (device.template.params[name]?.type === 'size') names[`${name}.text`] = typeof value === 'number' ? formatSize(value) : null;
+    if (device.template.params[name]?.type === 'size')
+      names[`${name}.text`] = typeof value === 'number' ? formatSize(value) : null;
   }
-  for (const [name, table] of Object.entries(device.template.lets)) names[name] = table.values[wordOf(names[table.by] ?? null)] ?? null;
+  for (const [name, table] of Object.entries(device.template.lets))
+    names[name] = table.values[wordOf(names[table.by] ?? null)] ?? null;
   for (const [name, value] of Object.entries(resolved.values ?? {})) names[`resolved.${name}`] = value;
   return names;
 }
@@ -50,7 +59,9 @@ export function emitOptions(device: PlannedDevice, names: Names, context: PlanCo
     if (!holds(entry.when, names)) return [];
     if (!meets(entry.needs, device, context, `-${entry.option}`)) return [];
     const args = entry.args === null || entry.args === true ? true : substitute(entry.args, names, device);
-    return args === null ? [] : [{ name: entry.option, args: args as QemuProps | string | true, origin: device.origin ?? entry.origin }];
+    return args === null
+      ? []
+      : [{ name: entry.option, args: args as QemuProps | string | true, origin: device.origin ?? entry.origin }];
   });
 }
 
@@ -64,7 +75,13 @@ export function meets(needs: Needs | undefined, device: PlannedDevice, context: 
     context.note({ severity: 'warning', code: 'qemu-too-old', message: `${message}; left out`, origin: device.origin });
     return false;
   }
-  context.require({ kind: 'unmet', code: 'qemu-too-old', message, origin: device.origin, help: 'install a newer QEMU or choose another type' });
+  context.require({
+    kind: 'unmet',
+    code: 'qemu-too-old',
+    message,
+    origin: device.origin,
+    help: 'install a newer QEMU or choose another type',
+  });
   return true;
 }
 
@@ -99,12 +116,16 @@ function lookUp(name: string, names: Names, device: PlannedDevice): Value {
 
 /** The programs a device's template asks for. */
 export function emitSidecars(device: PlannedDevice, names: Names, context: PlanContext): Sidecar[] {
-  return device.template.sidecars.filter((entry) => holds(entry.when, names)).map((entry) => emitSidecar(entry, device, names, context));
+  return device.template.sidecars
+    .filter((entry) => holds(entry.when, names))
+    .map((entry) => emitSidecar(entry, device, names, context));
 }
 
 function emitSidecar(entry: SidecarEntry, device: PlannedDevice, names: Names, context: PlanContext): Sidecar {
   const text = (value: string): string => String(substituteText(value, names, device) ?? '');
-  const words = entry.argv.flatMap((item) => (typeof item === 'string' ? [text(item)] : holds(item.when, names) ? item.args.map(text) : []));
+  const words = entry.argv.flatMap((item) =>
+    typeof item === 'string' ? [text(item)] : holds(item.when, names) ? item.args.map(text) : [],
+  );
   const [program = '', ...rest] = words;
   const path = context.facts.programs[program];
   context.require({
@@ -120,7 +141,12 @@ function emitSidecar(entry: SidecarEntry, device: PlannedDevice, names: Names, c
     argv: [path ?? program, ...rest],
     when: entry.start === 'before-qemu' ? 'before' : 'after',
     ...(entry.ready && { ready: { socket: text(entry.ready.socket), timeout: entry.ready.timeout ?? 10 } }),
-    ...(connects && { needs: 'socket' in connects ? { socket: text(connects.socket) } : { host: text(connects.host), port: Number(text(connects.port)) } }),
+    ...(connects && {
+      needs:
+        'socket' in connects
+          ? { socket: text(connects.socket) }
+          : { host: text(connects.host), port: Number(text(connects.port)) },
+    }),
     origin: device.origin,
   };
 }

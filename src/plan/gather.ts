@@ -1,7 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts';
+import { stableHash, stableMac } from '../core/hash.ts';
 import { defaultOf } from '../model/devices.ts';
 import type { SpecValue } from '../model/spec.ts';
-import { stableHash, stableMac } from '../core/hash.ts';
 import type { PlanContext, PlannedDevice } from './device.ts';
 import { holds, namesOf } from './expand.ts';
 
@@ -10,7 +10,10 @@ import { holds, namesOf } from './expand.ts';
  * A section that holds one device satisfies every requirement on it, whatever its type.
  */
 export function gatherDevices(catalog: Catalog, context: PlanContext): PlannedDevice[] {
-  const devices: PlannedDevice[] = context.spec.devices.map((device) => ({ ...device, params: deriveParams(device, context) }));
+  const devices: PlannedDevice[] = context.spec.devices.map((device) => ({
+    ...device,
+    params: deriveParams(device, context),
+  }));
   // The list grows while it is walked: what is required may require more.
   for (const device of devices) {
     const names = namesOf(device, {}, context);
@@ -22,7 +25,9 @@ export function gatherDevices(catalog: Catalog, context: PlanContext): PlannedDe
       if (!section || !template) throw new Error(`${device.template.file}: there is no device ${wanted}`);
       const id = section.internal ? type : section.name;
       if (devices.some((other) => other.id === id)) continue;
-      const params = Object.fromEntries(Object.entries(template.params).map(([name, spec]) => [name, defaultOf(template, name, spec)]));
+      const params = Object.fromEntries(
+        Object.entries(template.params).map(([name, spec]) => [name, defaultOf(template, name, spec)]),
+      );
       const made = { section: section.name, id, template, params, index: 0, origin: device.origin };
       devices.push({ ...made, params: deriveParams(made, context) });
     }

@@ -50,13 +50,38 @@ export interface Sidecar {
 
 export type Requirement =
   /** A program that must be installed; `package` is what to install where the distribution calls it differently. */
-  | { readonly kind: 'program'; readonly program: string; readonly path?: string; readonly help: string; readonly origin?: Origin | undefined }
+  | {
+      readonly kind: 'program';
+      readonly program: string;
+      readonly path?: string;
+      readonly help: string;
+      readonly origin?: Origin | undefined;
+    }
   /** A file or device that must exist and be usable. */
-  | { readonly kind: 'path'; readonly path: string; readonly access: 'read' | 'write'; readonly type: 'file' | 'device' | 'image' | 'directory'; readonly help?: string; readonly origin?: Origin | undefined }
+  | {
+      readonly kind: 'path';
+      readonly path: string;
+      readonly access: 'read' | 'write';
+      readonly type: 'file' | 'device' | 'image' | 'directory';
+      readonly help?: string;
+      readonly origin?: Origin | undefined;
+    }
   /** An address that must be free to listen on. */
-  | { readonly kind: 'port'; readonly host: string; readonly port: number; readonly protocol: 'tcp' | 'udp'; readonly origin?: Origin | undefined }
+  | {
+      readonly kind: 'port';
+      readonly host: string;
+      readonly port: number;
+      readonly protocol: 'tcp' | 'udp';
+      readonly origin?: Origin | undefined;
+    }
   /** What planning already saw that this host or its QEMU cannot do. */
-  | { readonly kind: 'unmet'; readonly code: string; readonly message: string; readonly help?: string | undefined; readonly origin?: Origin | undefined }
+  | {
+      readonly kind: 'unmet';
+      readonly code: string;
+      readonly message: string;
+      readonly help?: string | undefined;
+      readonly origin?: Origin | undefined;
+    }
   /** Bytes of memory the guest will use. */
   | { readonly kind: 'memory'; readonly bytes: number; readonly origin?: Origin | undefined };
 

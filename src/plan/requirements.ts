@@ -9,7 +9,15 @@ export function pathRequirements(device: PlannedDevice): Requirement[] {
     const given = device.params[name];
     if (spec.expect === undefined || typeof given?.value !== 'string') return [];
     const readOnly = device.params['read-only']?.value === true;
-    return [{ kind: 'path', path: given.value, access: readOnly ? 'read' : (spec.access ?? 'read'), type: spec.expect, origin: given.origin }];
+    return [
+      {
+        kind: 'path',
+        path: given.value,
+        access: readOnly ? 'read' : (spec.access ?? 'read'),
+        type: spec.expect,
+        origin: given.origin,
+      },
+    ];
   });
 }
 
@@ -22,7 +30,9 @@ export function portRequirements(options: readonly QemuOption[]): Requirement[] 
     if (name !== 'netdev' || !Array.isArray(args['hostfwd'])) return [];
     return args['hostfwd'].flatMap((forward: { str: string }): Requirement[] => {
       const match = /^(tcp|udp):([^:]*):(\d+)-/.exec(forward.str);
-      return match ? [{ kind: 'port', host: match[2] ?? '', port: Number(match[3]), protocol: match[1] as 'tcp' | 'udp', origin }] : [];
+      return match
+        ? [{ kind: 'port', host: match[2] ?? '', port: Number(match[3]), protocol: match[1] as 'tcp' | 'udp', origin }]
+        : [];
     });
   });
 }
@@ -35,7 +45,15 @@ export function buildRequirements(options: readonly QemuOption[], facts: HostFac
   const lacks = (what: string, name: unknown, known: readonly string[], origin: QemuOption['origin']): Requirement[] =>
     typeof name !== 'string' || known.length === 0 || known.includes(name)
       ? []
-      : [{ kind: 'unmet', code: 'qemu-lacks', message: `this QEMU (${version}) has no ${what} ${name}`, origin, help: 'install the QEMU package that has it (often qemu-system-gui or a qemu-system-modules package), or choose another type' }];
+      : [
+          {
+            kind: 'unmet',
+            code: 'qemu-lacks',
+            message: `this QEMU (${version}) has no ${what} ${name}`,
+            origin,
+            help: 'install the QEMU package that has it (often qemu-system-gui or a qemu-system-modules package), or choose another type',
+          },
+        ];
   return options.flatMap(({ name, args, origin }) => {
     if (typeof args !== 'object') return [];
     const props: QemuProps = args;
@@ -55,7 +73,17 @@ export function buildRequirements(options: readonly QemuOption[], facts: HostFac
       case 'cpu':
         return lacks('CPU model', props['model'], qemu.cpuModels, origin);
       case 'spice':
-        return qemu.spice ? [] : [{ kind: 'unmet', code: 'qemu-lacks', message: `this QEMU (${version}) was built without SPICE`, origin, help: 'install the package qemu-system-modules-spice, or choose another display' }];
+        return qemu.spice
+          ? []
+          : [
+              {
+                kind: 'unmet',
+                code: 'qemu-lacks',
+                message: `this QEMU (${version}) was built without SPICE`,
+                origin,
+                help: 'install the package qemu-system-modules-spice, or choose another display',
+              },
+            ];
       default:
         return [];
     }

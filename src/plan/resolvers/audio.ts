@@ -12,6 +12,9 @@ function chooseBackend({ devices, facts, version }: PlanContext): string {
   if (!devices.some((device) => device.section === 'display' && device.template.type !== 'none')) return 'none';
   const built = facts.qemu?.audiodevs;
   // PipeWire came with QEMU 8.1 and also serves programs of PulseAudio.
-  const wanted = compareVersions(version, { major: 8, minor: 1, micro: 0 }) >= 0 ? ['pipewire', 'pa', 'sdl', 'alsa'] : ['pa', 'sdl', 'alsa'];
+  const wanted =
+    compareVersions(version, { major: 8, minor: 1, micro: 0 }) >= 0
+      ? ['pipewire', 'pa', 'sdl', 'alsa']
+      : ['pa', 'sdl', 'alsa'];
   return wanted.find((backend) => built === undefined || built.includes(backend)) ?? 'none';
 }

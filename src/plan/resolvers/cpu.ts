@@ -11,7 +11,11 @@ export function resolveCpu(device: PlannedDevice, context: PlanContext): Resolve
   const origin = device.origin;
   return {
     options: [
-      { name: 'cpu', args: { model: chooseModel(device, context), ...enlightenments(device, context), ...flags(device) }, origin },
+      {
+        name: 'cpu',
+        args: { model: chooseModel(device, context), ...enlightenments(device, context), ...flags(device) },
+        origin,
+      },
       { name: 'smp', args: { cpus: sockets * cores * threads, sockets, cores, threads }, origin },
     ],
   };
@@ -21,7 +25,12 @@ function chooseModel(device: PlannedDevice, { accel, note }: PlanContext): strin
   const model = param<string>(device, 'model') ?? 'auto';
   if (model === 'auto') return accel === 'tcg' ? 'max' : 'host';
   if (model !== 'host' || accel !== 'tcg') return model;
-  note({ severity: 'warning', code: 'cpu-host-refused', message: 'cpu.model is host, which needs KVM; max is used instead', origin: device.params['model']?.origin });
+  note({
+    severity: 'warning',
+    code: 'cpu-host-refused',
+    message: 'cpu.model is host, which needs KVM; max is used instead',
+    origin: device.params['model']?.origin,
+  });
   return 'max';
 }
 
@@ -31,7 +40,12 @@ function enlightenments(device: PlannedDevice, { accel, note }: PlanContext): Qe
   const hidden = param<boolean>(device, 'hidden') === true;
   if (accel !== 'kvm') {
     if (names.length > 0 || hidden)
-      note({ severity: 'note', code: 'hyperv-left-out', message: 'Hyper-V enlightenments need KVM and are left out', origin: device.params['hyperv']?.origin });
+      note({
+        severity: 'note',
+        code: 'hyperv-left-out',
+        message: 'Hyper-V enlightenments need KVM and are left out',
+        origin: device.params['hyperv']?.origin,
+      });
     return {};
   }
   return { ...Object.fromEntries(names.map((name) => flag(`hv-${name}`))), ...(hidden && { kvm: false }) };

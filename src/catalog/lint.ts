@@ -1,0 +1,168 @@
+import type { Diagnostic } from '../core/diagnostic.ts';
+import { originOf, type Position, type SourceDoc, type SourceNode, toPlain } from '../core/source.ts';
+import { readDevice } from './catalog.ts';
+import { checkParam } from './params.ts';
+import { DEVICE_TEMPLATE, SECTIONS } from './schema.ts';
+import type { DeviceTemplate, TemplateSource, When } from './template.ts';
+
+/**
+ * Checks every template of a source: its shape, that every reference names something, that tables and conditions speak of
+ * values that exist, and that defaults are of their type.
+ */
+export function lintTemplates(source: TemplateSource): Diagnostic[] {
+  const sections = source.read('sections.yaml');
+  const folders = source.folders().filter((folder) => folder === 'machines' || folder.startsWith('devices/'));
+  return [
+    ...(sections ? lintShape(sections, SECTIONS) : []),
+    ...folders.flatMap((folder) =>
+      source.list(folder).flatMap((type) => lintDevice(source.read(`${folder}/${type}.yaml`), type)),
+    ),
+  ];
+}
+
+interface Shape {
+  safeParse(
+    value: unknown,
+  ):
+    | { success: true }
+    | { success: false; error: { issues: readonly { path: readonly PropertyKey[]; message: string }[] } };
+}
+
+function lintShape(doc: SourceDoc, shape: Shape): Diagnostic[] {
+  const result = shape.safeParse(toPlain(doc.root));
+  if (result.success) return [];
+  return result.error.issues.map(({ path, message }) => ({
+    severity: 'error',
+    code: 'template-wrong',
+    message: `${path.join('.') || 'the template'}: ${message}`,
+    origin: originOf(doc, placeAt(doc.root, path)),
+    help: 'CONTRIBUTING.md tells what a template may say',
+  }));
+}
+
+/** The position of the deepest part of `path` that is there. */
+function placeAt(node: SourceNode, path: readonly PropertyKey[]): Position {
+  const [first, ...rest] = path;
+  if (first === undefined) return node.at;
+  if (node.kind === 'list') {
+    const item = node.items[Number(first)];
+    return item ? placeAt(item, rest) : node.at;
+  }
+  const entry = node.kind === 'map' ? node.entries.find(({ key }) => key === first) : undefined;
+  if (!entry) return node.at;
+  return rest.length === 0 ? entry.at : placeAt(entry.node, rest);
+}
+
+function lintDevice(doc: SourceDoc | undefined, type: string): Diagnostic[] {
+  if (!doc) return [];
+  const shape = lintShape(doc, DEVICE_TEMPLATE);
+  if (shape.length > 0) return shape;
+  const device = readDevice(doc, type);
+  const report: Diagnostic[] = [];
+  const fault = (message: string, path: readonly PropertyKey[]): unknown =>
+    report.push({ severity: 'error', code: 'template-wrong', message, origin: originOf(doc, placeAt(doc.root, path)) });
+
+  lintDefaults(device, fault);
+  lintLets(device, fault);
+  const names = namesIn(device);
+  for (const [path, text] of textsOf(toPlain(doc.root)))
+    if (path[0] !== 'params' && path[0] !== 'let' && path[0] !== 'summary' && path.at(-1) !== 'summary')
+      for (const [, name = ''] of text.matchAll(/\$\{([^}]*)\}/g))
+        if (!names.has(name) && !(device.resolver !== undefined && name.startsWith('resolved.')))
+          fault(`\${${name}} names nothing`, path);
+  const whens: [When | undefined, readonly PropertyKey[]][] = [
+    ...device.emit.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
+      entry.when,
+      ['emit', index, 'when'],
+    ]),
+    ...device.requires.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
+      entry.when,
+      ['requires', index, 'when'],
+    ]),
+    ...device.sidecars.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
+      entry.when,
+      ['sidecars', index, 'when'],
+    ]),
+    ...device.sidecars.flatMap((entry, index) =>
+      entry.argv.map((word, at): [When | undefined, readonly PropertyKey[]] => [
+        typeof word === 'string' ? undefined : word.when,
+        ['sidecars', index, 'argv', at, 'when'],
+      ]),
+    ),
+  ];
+  for (const [when, path] of whens) lintWhen(device, when, (message) => fault(message, path));
+  return report;
+}
+
+type Fault = (message: string, path: readonly PropertyKey[]) => unknown;
+
+function lintDefaults(device: DeviceTemplate, fault: Fault): void {
+  for (const [name, spec] of Object.entries(device.params)) {
+    if (spec.default === undefined || spec.default === null) continue;
+    const node: SourceNode =
+      typeof spec.default === 'object'
+        ? { kind: 'list', at: [1, 1], items: spec.default.map((value) => ({ kind: 'scalar', at: [1, 1], value })) }
+        : { kind: 'scalar', at: [1, 1], value: spec.default };
+    const checked = checkParam(spec, node, { resolvePath: (path) => path });
+    if ('faults' in checked)
+      fault(`the default of ${name} is ${checked.faults[0]?.message}`, ['params', name, 'default']);
+  }
+}
+
+/** The values that a table or a condition over a parameter has to reckon with; undefined for those without end. */
+function valuesOf(device: DeviceTemplate, name: string): readonly string[] | undefined {
+  const spec = device.params[name];
+  if (spec?.type === 'bool') return ['on', 'off'];
+  return spec?.type === 'enum' && Array.isArray(spec.of) ? spec.of.map(wordOf) : undefined;
+}
+
+function wordOf(value: unknown): string {
+  return value === true ? 'on' : value === false ? 'off' : String(value);
+}
+
+function lintLets(device: DeviceTemplate, fault: Fault): void {
+  for (const [name, { by, values }] of Object.entries(device.lets)) {
+    const wanted = valuesOf(device, by);
+    if (!wanted) fault(`let ${name}: ${by} is no enum or bool parameter`, ['let', name]);
+    const given = Object.keys(values);
+    const missing = wanted?.filter((value) => !given.includes(value)) ?? [];
+    const strange = wanted ? given.filter((value) => !wanted.includes(value)) : [];
+    if (missing.length > 0) fault(`let ${name} says nothing about ${missing.join(', ')}`, ['let', name]);
+    if (strange.length > 0) fault(`let ${name}: ${by} is never ${strange.join(', ')}`, ['let', name]);
+  }
+}
+
+function lintWhen(device: DeviceTemplate, when: When | undefined, fault: (message: string) => void): void {
+  for (const [name, wanted] of Object.entries(when ?? {})) {
+    if (!device.params[name]) fault(`when: there is no parameter ${name}`);
+    else if (wanted !== 'set' && wanted !== 'unset') {
+      const values = valuesOf(device, name);
+      for (const value of Array.isArray(wanted) ? wanted : [wanted])
+        if (values && !values.includes(wordOf(value))) fault(`when: ${name} is never ${wordOf(value)}`);
+    }
+  }
+}
+
+/** Every name that `${…}` in this template may use. */
+export function namesIn(device: DeviceTemplate): ReadonlySet<string> {
+  const sizes = Object.entries(device.params).filter(([, { type }]) => type === 'size');
+  return new Set([
+    ...Object.keys(device.params),
+    ...sizes.map(([name]) => `${name}.text`),
+    ...Object.keys(device.lets),
+    'id',
+    'index',
+    'vm.name',
+    'vm.uuid',
+    'vm.run',
+    'vm.state',
+    ...(device.slot === undefined ? [] : ['slot.bus', 'slot.addr']),
+  ]);
+}
+
+function* textsOf(value: unknown, path: readonly PropertyKey[] = []): Generator<[readonly PropertyKey[], string]> {
+  if (typeof value === 'string') yield [path, value];
+  else if (Array.isArray(value)) for (const [index, item] of value.entries()) yield* textsOf(item, [...path, index]);
+  else if (typeof value === 'object' && value !== null)
+    for (const [key, item] of Object.entries(value)) yield* textsOf(item, [...path, key]);
+}

@@ -1,0 +1,105 @@
+import * as z from 'zod';
+
+/** The shape of a device template; what its references mean is judged by `lint`. */
+const scalar = z.union([z.string(), z.number(), z.boolean()]);
+const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'a name has small letters, digits and - only');
+const when = z.record(z.string(), z.union([scalar, z.array(scalar).min(1)]));
+const needs = z.strictObject({
+  qemu: z.string().regex(/^>=\s*\d+(\.\d+){0,2}$/, 'as in ">=8.1"'),
+  otherwise: z.enum(['refuse', 'omit']).optional(),
+});
+const TYPES = [
+  'string',
+  'word',
+  'int',
+  'bool',
+  'size',
+  'path',
+  'enum',
+  'mac',
+  'pci',
+  'port',
+  'uuid',
+  'forward',
+  'list',
+] as const;
+
+const param = z
+  .strictObject({
+    type: z.enum(TYPES),
+    summary: z.string().min(1),
+    required: z.boolean().optional(),
+    default: z.union([scalar, z.null(), z.array(z.string())]).optional(),
+    derive: z.enum(['mac', 'serial']).optional(),
+    of: z.union([z.array(z.union([z.string(), z.number(), z.boolean()])).min(1), z.enum(TYPES)]).optional(),
+    min: z.number().optional(),
+    max: z.number().optional(),
+    expect: z.enum(['file', 'image', 'device', 'directory']).optional(),
+    access: z.enum(['read', 'write']).optional(),
+  })
+  .refine(({ type, of }) => type !== 'enum' || Array.isArray(of), 'an enum needs `of: [values]`')
+  .refine(({ type, of }) => type !== 'list' || typeof of === 'string', 'a list needs `of: type`')
+  .refine(
+    ({ required, default: fallback }) => !(required && fallback !== undefined),
+    'what is required needs no default',
+  );
+
+const sidecar = z.strictObject({
+  name,
+  start: z.enum(['before-qemu', 'after-qemu']),
+  argv: z.array(z.union([z.string(), z.strictObject({ args: z.array(z.string()), when })])).min(1),
+  ready: z.strictObject({ socket: z.string(), timeout: z.number().positive().optional() }).optional(),
+  connects: z
+    .union([z.strictObject({ socket: z.string() }), z.strictObject({ host: z.string(), port: z.string() })])
+    .optional(),
+  when: when.optional(),
+  package: z.string().optional(),
+});
+
+const slotTable = z.strictObject({
+  bus: z.string(),
+  at: z.array(z.string()).min(1),
+  'root-port': z.boolean().optional(),
+});
+
+/** One QEMU option, with or without conditions. */
+const emit = z
+  .record(z.string(), z.unknown())
+  .refine(
+    (entry) => Object.keys(entry).filter((key) => key !== 'when' && key !== 'needs').length === 1,
+    'an entry is one option, with `when` and `needs` beside it',
+  )
+  .refine(
+    (entry) => entry['when'] === undefined || when.safeParse(entry['when']).success,
+    '`when` is a map of parameters to values',
+  )
+  .refine(
+    (entry) => entry['needs'] === undefined || needs.safeParse(entry['needs']).success,
+    '`needs` is as in { qemu: ">=8.1" }',
+  );
+
+export const DEVICE_TEMPLATE = z.strictObject({
+  summary: z.string().min(1),
+  params: z.record(name, param).optional(),
+  let: z.record(name, z.object({ by: name }).catchall(z.union([scalar, z.null()]))).optional(),
+  requires: z.array(z.union([z.string(), z.strictObject({ device: z.string(), when: when.optional() })])).optional(),
+  slot: z.string().optional(),
+  emit: z.array(emit).optional(),
+  sidecars: z.array(sidecar).optional(),
+  folders: z.array(z.string()).optional(),
+  resolver: name.optional(),
+  needs: needs.optional(),
+  slots: z.record(name, slotTable).optional(),
+});
+
+export const SECTIONS = z.record(
+  name,
+  z.strictObject({
+    summary: z.string().min(1),
+    short: name,
+    default: name,
+    plural: name.optional(),
+    folder: z.string().optional(),
+    internal: z.boolean().optional(),
+  }),
+);

@@ -1,0 +1,21 @@
+import type { Diagnostic } from '../core/diagnostic.ts';
+
+/** What a verb may use of the process it runs in. */
+export interface CliContext {
+  /** Where the package lies: `templates/`, `dist/`. */
+  readonly root: string;
+  readonly version: string;
+  /** Differs between any two builds of different source; caches carry it. */
+  readonly build: string;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Data, for pipes. */
+  readonly out: (text: string) => void;
+  /** Talk, for people. */
+  readonly err: (text: string) => void;
+  /** Whether `err` is a terminal that shows colour. */
+  readonly colour: boolean;
+  readonly interactive: boolean;
+  /** Prints diagnostics to `err`, with code frames. */
+  readonly report: (diagnostics: readonly Diagnostic[]) => void;
+}

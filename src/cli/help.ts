@@ -1,0 +1,39 @@
+import { VERBS } from './registry.ts';
+import type { FlagSpec, Verb } from './verb.ts';
+
+/** What `ezvm --help` prints. */
+export function generalHelp(): string {
+  const width = Math.max(...Object.keys(VERBS).map((name) => name.length));
+  return `Starts QEMU virtual machines from a few lines of YAML.
+
+Usage: ezvm FILE|NAME            start a VM
+       ezvm VERB [--help] …
+
+Verbs:
+${Object.entries(VERBS)
+  .map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)
+  .join('\n')}
+
+Example: echo "template: linux" > my-vm.yaml && ezvm check my-vm.yaml
+
+Exit codes: 0 ok · 1 faults in the configuration · 2 wrong use · 3 the host is not ready · 4 wrong state · 70 a bug
+`;
+}
+
+/** What `ezvm VERB --help` prints. */
+export function verbHelp(verb: Verb): string {
+  const flags = Object.entries<FlagSpec>({ ...verb.flags, help: { type: 'boolean', help: 'print this', short: 'h' } });
+  const names = flags.map(
+    ([name, { value, short }]) => `${short ? `-${short}, ` : ''}--${name}${value ? ` ${value}` : ''}`,
+  );
+  const width = Math.max(...names.map((name) => name.length));
+  return `${verb.summary}
+
+Usage: ezvm ${verb.usage} [FLAGS]
+
+Flags:
+${flags.map(([, { help }], index) => `  ${(names[index] ?? '').padEnd(width)}  ${help}`).join('\n')}
+
+Example: ${verb.example}
+`;
+}

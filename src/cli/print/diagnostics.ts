@@ -1,0 +1,64 @@
+import { styleText } from 'node:util';
+import type { Diagnostic } from '../../core/diagnostic.ts';
+import { formatOrigin, type Origin } from '../../core/origin.ts';
+
+/** More than this helps nobody. */
+const MOST = 40;
+
+export interface PrintOptions {
+  readonly colour: boolean;
+  /** The text of a file as its origins name it, for the code frame. */
+  readonly source: (file: string) => string | undefined;
+}
+
+/** All diagnostics as text, errors last so that they stay in sight; one line each, a code frame and the help. */
+export function printDiagnostics(diagnostics: readonly Diagnostic[], options: PrintOptions): string {
+  const rank = { note: 0, warning: 1, error: 2 };
+  const sorted = diagnostics.toSorted(
+    (a, b) => rank[a.severity] - rank[b.severity] || compareOrigins(a.origin, b.origin),
+  );
+  const shown = sorted.slice(-MOST).map((diagnostic) => printDiagnostic(diagnostic, options));
+  if (sorted.length > MOST) shown.unshift(`(${sorted.length - MOST} more are not shown)\n`);
+  return shown.join('');
+}
+
+function compareOrigins(a: Origin | undefined, b: Origin | undefined): number {
+  if (!a || !b || a.file !== b.file) return 0;
+  return a.line - b.line || a.column - b.column;
+}
+
+function printDiagnostic({ severity, message, origin, help }: Diagnostic, { colour, source }: PrintOptions): string {
+  const paint = (style: 'red' | 'yellow' | 'cyan' | 'dim' | 'bold', text: string): string =>
+    colour ? styleText(style, text, { validateStream: false }) : text;
+  const tint = severity === 'error' ? 'red' : severity === 'warning' ? 'yellow' : 'cyan';
+  const label = severity === 'error' && origin ? '' : `${paint(tint, severity)}: `;
+  const place = origin ? `${paint('bold', printable(formatOrigin(origin).replaceAll('\n', '\\n')))}  ` : '';
+  const frame = origin ? codeFrame(origin, source(origin.file)) : [];
+  const lines = [
+    `${place}${label}${printable(message)}`,
+    ...frame.map((line) => paint('dim', line)),
+    ...(help ? [`  ${paint('cyan', 'help')}: ${printable(help)}`] : []),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function codeFrame(origin: Origin, text: string | undefined): string[] {
+  const line = text?.split(/\r?\n/)[origin.line - 1];
+  if (line === undefined || line.trim() === '') return [];
+  // A long line is shown around the place that matters.
+  const start = Math.max(0, origin.column - 60);
+  const shown = printable(line.slice(start, start + 100));
+  const gutter = String(origin.line).padStart(5);
+  return [
+    `${gutter} | ${shown}`,
+    `${' '.repeat(5)} | ${' '.repeat(Math.max(0, printable(line.slice(start, origin.column - 1)).length))}^`,
+  ];
+}
+
+/** Text from files may hold escape sequences that would reach the terminal. */
+export function printable(text: string): string {
+  return text.replace(
+    /(?![\t\n])[\p{Cc}\p{Bidi_Control}]/gu,
+    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+}

@@ -1,0 +1,26 @@
+import type { Verb } from './verb.ts';
+
+/** Every verb, in the order of `ezvm --help`; a verb's code is loaded when it is called. */
+export const VERBS: {
+  readonly [name: string]: { readonly summary: string; readonly load: () => Promise<{ readonly verb: Verb }> };
+} = {
+  start: { summary: 'start a VM (the verb may be left out)', load: () => import('./verbs/start.ts') },
+  stop: { summary: 'shut a VM down', load: () => import('./verbs/stop.ts') },
+  status: { summary: 'tell how VMs are', load: () => import('./verbs/status.ts') },
+  list: {
+    summary: 'list the VMs that can be started by name, and those that run',
+    load: () => import('./verbs/list.ts'),
+  },
+  monitor: { summary: "talk to a VM's monitor", load: () => import('./verbs/monitor.ts') },
+  qmp: { summary: 'send a VM one QMP command', load: () => import('./verbs/qmp.ts') },
+  check: {
+    summary: 'look for faults in a VM file and for what the host lacks',
+    load: () => import('./verbs/check.ts'),
+  },
+  args: { summary: "print QEMU's command line", load: () => import('./verbs/args.ts') },
+  show: { summary: 'print a VM with all its defaults', load: () => import('./verbs/show.ts') },
+  explain: { summary: 'tell where each value comes from', load: () => import('./verbs/explain.ts') },
+  plan: { summary: 'tell everything a start would do', load: () => import('./verbs/plan.ts') },
+  facts: { summary: 'print what is known about this host', load: () => import('./verbs/facts.ts') },
+  version: { summary: 'print the versions of ezvm and QEMU', load: () => import('./verbs/version.ts') },
+};

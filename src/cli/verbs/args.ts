@@ -1,0 +1,32 @@
+import { shellQuote } from '../../core/quote.ts';
+import { renderOption } from '../../qemu/render.ts';
+import { makePlan, type Planned } from '../pipeline.ts';
+import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
+
+export const verb: Verb = {
+  usage: 'args FILE|NAME',
+  summary: "Prints QEMU's command line: exactly what would run, one option a line, fit for a shell.",
+  example: 'ezvm args --pretty windows-11.yaml',
+  flags: {
+    ...PLAN_FLAGS,
+    ...JSON_FLAG,
+    pretty: { type: 'boolean', help: 'key=value instead of JSON within options; that runs too' },
+  },
+  words: [1, 1],
+  async run([ref = ''], flags, context) {
+    const planned = await makePlan(ref, flags, context);
+    context.report(planned.plan.notes);
+    if (flags['json']) {
+      const sidecars = planned.plan.sidecars.map(({ name, argv, when }) => ({ name, argv, when }));
+      context.out(`${JSON.stringify({ qemu: planned.plan.qemu.argv, sidecars }, undefined, 2)}\n`);
+    } else context.out(shellText(planned, flags['pretty'] ? 'keyval' : 'json'));
+    return 0;
+  },
+};
+
+function shellText({ plan, facts }: Planned, style: 'json' | 'keyval'): string {
+  // Where no QEMU is known, the plan was rendered for the version it assumes; key=value suits them all.
+  const version = facts.qemu?.version ?? { major: 10, minor: 0, micro: 0 };
+  const lines = plan.qemu.options.map((option) => renderOption(option, style, version).map(shellQuote).join(' '));
+  return `${[shellQuote(plan.qemu.argv[0] ?? ''), ...lines].join(' \\\n  ')}\n`;
+}

@@ -1,0 +1,87 @@
+import { suggestion } from '../../catalog/params.ts';
+import { EXIT, fault } from '../../core/diagnostic.ts';
+import { formatOrigin, type Origin } from '../../core/origin.ts';
+import { shellJoin } from '../../core/quote.ts';
+import { renderOption } from '../../qemu/render.ts';
+import { makePlan, type Planned } from '../pipeline.ts';
+import { printable } from '../print/diagnostics.ts';
+import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
+
+interface Explained {
+  readonly key: string;
+  readonly value: unknown;
+  readonly from: string | null;
+  readonly overrides: readonly string[];
+}
+
+interface ExplainedOption {
+  readonly option: string;
+  readonly from: string | null;
+}
+
+export const verb: Verb = {
+  usage: 'explain FILE|NAME [KEY]',
+  summary: 'Tells which file and line gave each value and each QEMU option, and what it overrode.',
+  example: 'ezvm explain windows-11.yaml cpu.cores',
+  flags: { ...PLAN_FLAGS, ...JSON_FLAG },
+  words: [1, 2],
+  async run([ref = '', key], flags, context) {
+    const planned = await makePlan(ref, flags, context);
+    const values = explainValues(planned);
+    const wanted =
+      key === undefined ? values : values.filter((value) => value.key === key || value.key.startsWith(`${key}.`));
+    if (key !== undefined && wanted.length === 0) throw unknownKey(key, values);
+    const options = key === undefined ? explainOptions(planned) : [];
+    if (flags['json'])
+      context.out(`${JSON.stringify(key === undefined ? { values: wanted, options } : wanted, undefined, 2)}\n`);
+    else
+      context.out(
+        [...wanted.map(printValue), ...(options.length > 0 ? ['\n'] : []), ...options.map(printOption)].join(''),
+      );
+    return EXIT.ok;
+  },
+};
+
+function explainValues({ spec, catalog }: Planned): Explained[] {
+  return spec.devices.flatMap((device) => {
+    const plural = catalog.section(device.section)?.plural !== undefined;
+    const prefix = plural ? `${device.section}.${device.id}` : device.section;
+    return Object.entries(device.params)
+      .filter(([, { value }]) => value !== null)
+      .map(([name, { value, origin, overrides }]) => ({
+        key: `${prefix}.${name}`,
+        value,
+        from: place(origin),
+        overrides: overrides.map(formatOrigin),
+      }));
+  });
+}
+
+function explainOptions({ plan, facts }: Planned): ExplainedOption[] {
+  const version = facts.qemu?.version ?? { major: 10, minor: 0, micro: 0 };
+  return plan.qemu.options.map((option) => ({
+    option: shellJoin(renderOption(option, 'keyval', version)),
+    from: place(option.origin),
+  }));
+}
+
+function place(origin: Origin | undefined): string | null {
+  return origin ? formatOrigin(origin) : null;
+}
+
+function printValue({ key, value, from, overrides }: Explained): string {
+  const text = `${key} = ${typeof value === 'string' ? value : JSON.stringify(value)}`;
+  const over = overrides.length > 0 ? `  (over ${overrides.join(', ')})` : '';
+  return `${printable(`${text.padEnd(40)}  ${from ?? 'made by ezvm'}${over}`)}\n`;
+}
+
+function printOption({ option, from }: ExplainedOption): string {
+  return `${printable(`${option}\n    ${from ?? 'added to every VM'}`)}\n`;
+}
+
+function unknownKey(key: string, values: readonly Explained[]): Error {
+  const keys = values.map((value) => value.key);
+  const help =
+    suggestion(key, keys) ?? `there are ${[...new Set(keys.map((each) => each.split('.')[0] ?? ''))].join(', ')}`;
+  return fault(EXIT.usage, 'key-unknown', `nothing is called ${key} in this VM`, { help });
+}

@@ -1,0 +1,33 @@
+import { homedir } from 'node:os';
+import { statusOfAll } from '../../admin/status.ts';
+import { EXIT } from '../../core/diagnostic.ts';
+import { findDirs } from '../../host/dirs.ts';
+import { listVmFiles } from '../../input/locate.ts';
+import { JSON_FLAG, type Verb } from '../verb.ts';
+
+export const verb: Verb = {
+  usage: 'list',
+  summary: 'Lists the VMs that can be started by name, and those that run.',
+  example: 'ezvm list --json',
+  flags: JSON_FLAG,
+  words: [0, 0],
+  async run(_, flags, context) {
+    const dirs = findDirs(context.env, { uid: process.geteuid?.() ?? 0, home: context.env['HOME'] ?? homedir() });
+    const running = new Map((await statusOfAll(dirs.run)).map((status) => [status.name, status]));
+    const rows = listVmFiles(context.cwd, dirs.config).map(({ stem, shown }) => ({
+      name: stem,
+      condition: running.get(stem)?.condition ?? 'stopped',
+      file: shown,
+    }));
+    for (const { name, condition, file } of running.values())
+      if (!rows.some((row) => row.name === name)) rows.push({ name, condition, file: file ?? '' });
+    if (flags['json']) context.out(`${JSON.stringify(rows, undefined, 2)}\n`);
+    else if (rows.length === 0)
+      context.err('there is no VM here; write one, as in: echo "template: linux" > my-vm.yaml\n');
+    else {
+      const width = Math.max(...rows.map((row) => row.name.length));
+      context.out(rows.map((row) => `${row.name.padEnd(width)}  ${row.condition.padEnd(8)}  ${row.file}\n`).join(''));
+    }
+    return EXIT.ok;
+  },
+};

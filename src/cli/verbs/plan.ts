@@ -1,0 +1,59 @@
+import { EXIT } from '../../core/diagnostic.ts';
+import { shellJoin } from '../../core/quote.ts';
+import type { Plan, Requirement, Step } from '../../plan/plan.ts';
+import { makePlan } from '../pipeline.ts';
+import { printable } from '../print/diagnostics.ts';
+import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
+
+export const verb: Verb = {
+  usage: 'plan FILE|NAME',
+  summary: 'Tells everything a start would do, in order, and does none of it.',
+  example: 'ezvm plan windows-11.yaml',
+  flags: { ...PLAN_FLAGS, ...JSON_FLAG },
+  words: [1, 1],
+  async run([ref = ''], flags, context) {
+    const { plan } = await makePlan(ref, flags, context);
+    context.report(plan.notes);
+    context.out(flags['json'] ? `${JSON.stringify(plan, undefined, 2)}\n` : printPlan(plan));
+    return EXIT.ok;
+  },
+};
+
+function printPlan(plan: Plan): string {
+  const sidecars = (when: 'before' | 'after'): string[] =>
+    plan.sidecars
+      .filter((sidecar) => sidecar.when === when)
+      .map((sidecar) => `start ${sidecar.name}: ${shellJoin(sidecar.argv)}`);
+  const acts = [
+    `make the directories ${plan.vm.runDir} and ${plan.vm.stateDir}`,
+    ...plan.steps.map(describeStep),
+    ...sidecars('before'),
+    `start QEMU, paused: ${shellJoin(plan.qemu.argv)}`,
+    'let the guest run',
+    ...sidecars('after'),
+  ];
+  const needs = plan.requirements.map((requirement) => `  - ${describeRequirement(requirement)}`);
+  const steps = acts.map((text, index) => `  ${index + 1}. ${text}`);
+  return printable(['It must be that', ...needs, 'Then', ...steps, ''].join('\n'));
+}
+
+function describeStep(step: Step): string {
+  return step.do === 'mkdir'
+    ? `make the directory ${step.path}`
+    : `copy ${step.from} to ${step.to}, unless that exists`;
+}
+
+function describeRequirement(requirement: Requirement): string {
+  switch (requirement.kind) {
+    case 'program':
+      return `the program ${requirement.path ?? requirement.program} is installed`;
+    case 'path':
+      return `${requirement.path} can be ${requirement.access === 'write' ? 'written' : 'read'}`;
+    case 'port':
+      return `${requirement.protocol} port ${requirement.port} on ${requirement.host || 'every address'} is free`;
+    case 'memory':
+      return `${Math.round(requirement.bytes / 2 ** 20)} MiB of memory are free`;
+    case 'unmet':
+      return `(not so here) ${requirement.message}`;
+  }
+}

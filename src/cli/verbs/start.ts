@@ -1,0 +1,38 @@
+import { type Diagnostic, EXIT } from '../../core/diagnostic.ts';
+import { type Launched, launch } from '../../launch/launch.ts';
+import type { Plan } from '../../plan/plan.ts';
+import type { CliContext } from '../context.ts';
+import { makePlan } from '../pipeline.ts';
+import { PLAN_FLAGS, type Verb } from '../verb.ts';
+
+const { set } = PLAN_FLAGS;
+
+export const verb: Verb = {
+  usage: 'start FILE|NAME',
+  summary: 'Starts a VM and returns when it runs. `ezvm FILE` does the same.',
+  example: 'ezvm windows-11.yaml',
+  flags: { set, foreground: { type: 'boolean', short: 'f', help: 'stay until the VM ends; Ctrl-C shuts it down' } },
+  words: [1, 1],
+  async run([ref = ''], flags, context) {
+    const { plan, facts } = await makePlan(ref, flags, context);
+    context.report(plan.notes);
+    const launched = await launch(plan, {
+      foreground: flags['foreground'] === true,
+      session: facts.session,
+      ...(context.interactive && { onProgress: (text: string) => context.err(`${text}\n`) }),
+      onRunning: (running) => tell(plan, running, context),
+    });
+    if (flags['foreground'] !== true || launched.exitStatus === undefined) tell(plan, launched, context);
+    return launched.exitStatus ?? EXIT.ok;
+  },
+};
+
+function tell(plan: Plan, { state, warnings, exitStatus }: Launched, context: CliContext): void {
+  const { name } = plan.vm;
+  context.report(warnings.filter((warning: Diagnostic) => !plan.notes.includes(warning)));
+  if (exitStatus !== undefined) context.err(`${name} has already ended\n`);
+  else
+    context.err(
+      `${name} is running (pid ${state.qemu?.pid})\n  ezvm status ${name} · ezvm monitor ${name} · ezvm stop ${name}\n`,
+    );
+}

@@ -1,0 +1,54 @@
+import { statusOf, statusOfAll, type VmStatus } from '../../admin/status.ts';
+import { EXIT } from '../../core/diagnostic.ts';
+import { printable } from '../print/diagnostics.ts';
+import { resolveVm, runRoot } from '../running.ts';
+import { JSON_FLAG, type Verb } from '../verb.ts';
+
+export const verb: Verb = {
+  usage: 'status [NAME|FILE]',
+  summary: 'Tells how a VM and its sidecars are, or how all VMs are; exits 4 when the one asked for is not up.',
+  example: 'ezvm status windows-11',
+  flags: JSON_FLAG,
+  words: [0, 1],
+  async run([ref], flags, context) {
+    if (ref === undefined) {
+      const all = await statusOfAll(runRoot(context));
+      context.out(
+        flags['json']
+          ? `${JSON.stringify(all, undefined, 2)}\n`
+          : all.map(printStatus).join('') || 'no VM is running\n',
+      );
+      return EXIT.ok;
+    }
+    const { name, runDir } = await resolveVm(ref, context);
+    const status = await statusOf(name, runDir);
+    context.out(flags['json'] ? `${JSON.stringify(status, undefined, 2)}\n` : printStatus(status));
+    return ['running', 'paused', 'starting', 'stopping'].includes(status.condition) ? EXIT.ok : EXIT.state;
+  },
+};
+
+function printStatus(status: VmStatus): string {
+  const facts = [
+    status.pid !== undefined && `pid ${status.pid}`,
+    status.uptime !== undefined && `up ${printDuration(status.uptime)}`,
+  ].filter(Boolean);
+  const reason = status.reason === undefined ? '' : `: ${status.reason}`;
+  const lines = [`${status.name}  ${status.condition}${reason}${facts.length > 0 ? ` (${facts.join(', ')})` : ''}`];
+  if (status.file !== undefined) lines.push(`  file     ${status.file}`);
+  if (status.sockets) lines.push(`  monitor  ${status.sockets.monitor}`, `  qmp      ${status.sockets.qmp}`);
+  for (const sidecar of status.sidecars)
+    lines.push(
+      `  sidecar  ${sidecar.name}: ${sidecar.alive ? `alive (pid ${sidecar.pid})` : 'ended'}`,
+      ...(sidecar.said ?? []).map((line) => `             ${line}`),
+    );
+  lines.push(...(status.said ?? []).map((line) => `  qemu said: ${line}`));
+  return `${lines.map(printable).join('\n')}\n`;
+}
+
+/** `42 s`, `3 min`, `2 h 5 min` */
+function printDuration(seconds: number): string {
+  const whole = Math.floor(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}

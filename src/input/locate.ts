@@ -1,0 +1,90 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, isAbsolute, resolve } from 'node:path';
+import { EXIT, fault } from '../core/diagnostic.ts';
+
+export interface VmPath {
+  /** As the user would write it; messages show this. */
+  readonly shown: string;
+  readonly absolute: string;
+  /** The file's name without `.yaml`, which names the VM unless the file does. */
+  readonly stem: string;
+}
+
+const ENDING = /\.ya?ml$/;
+
+/** Whether an argument is a file rather than the name of a VM. */
+export function isFileRef(ref: string): boolean {
+  return ref.includes('/') || ENDING.test(ref);
+}
+
+/**
+ * Finds the VM file that `ref` means: a path if it has a slash or ends in .yaml, else a name that is looked for as
+ * `<name>.yaml` in the working directory, the user's VMs and the host's.
+ * @throws EzvmError with every path that was tried
+ */
+export function locate(ref: string, cwd: string, userConfig: string): VmPath {
+  if (isFileRef(ref)) return found(ref, cwd, [ref]);
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(ref))
+    throw fault(EXIT.usage, 'name-refused', `${JSON.stringify(ref)} is no VM name`, {
+      help: 'a name has letters, digits and . _ - only; to give a file, write ./FILE or a name ending in .yaml',
+    });
+  const candidates = [`${ref}.yaml`, `${userConfig}/vms/${ref}.yaml`, `/etc/ezvm/vms/${ref}.yaml`];
+  const hit = candidates.find((path) => statSync(resolve(cwd, path), { throwIfNoEntry: false })?.isFile());
+  return found(hit ?? candidates[0] ?? ref, cwd, candidates);
+}
+
+function found(path: string, cwd: string, tried: readonly string[]): VmPath {
+  const absolute = isAbsolute(path) ? path : resolve(cwd, path);
+  const stat = statSync(absolute, { throwIfNoEntry: false });
+  if (!stat) {
+    const help = tried.length > 1 ? `looked for ${tried.join(', ')}` : undefined;
+    throw fault(
+      EXIT.config,
+      'file-missing',
+      tried.length > 1 ? `there is no VM ${basename(path).replace(ENDING, '')}` : `there is no file ${path}`,
+      { help },
+    );
+  }
+  if (!stat.isFile())
+    throw fault(
+      EXIT.config,
+      'file-wrong',
+      `${path} is ${stat.isDirectory() ? 'a directory' : 'no ordinary file'}; a VM file is wanted`,
+    );
+  return { shown: path, absolute, stem: basename(absolute).replace(ENDING, '') };
+}
+
+/** VM files that `locate` would find by name, nearest first; one that hides another is listed alone. */
+export function listVmFiles(cwd: string, userConfig: string): VmPath[] {
+  const found = new Map<string, VmPath>();
+  for (const [dir, prefix] of [
+    [cwd, ''],
+    [`${userConfig}/vms`, `${userConfig}/vms/`],
+    ['/etc/ezvm/vms', '/etc/ezvm/vms/'],
+  ] as const)
+    for (const name of yamlFilesIn(dir)) {
+      const stem = name.replace(ENDING, '');
+      // The working directory may hold YAML files of all kinds; the others hold VMs only.
+      if (!found.has(stem) && (dir !== cwd || choosesTemplate(`${dir}/${name}`)))
+        found.set(stem, { shown: `${prefix}${name}`, absolute: `${dir}/${name}`, stem });
+    }
+  return [...found.values()].toSorted((a, b) => (a.stem < b.stem ? -1 : 1));
+}
+
+function yamlFilesIn(dir: string): string[] {
+  try {
+    return readdirSync(dir, { withFileTypes: true })
+      .filter((entry) => !entry.isDirectory() && entry.name.endsWith('.yaml'))
+      .map((entry) => entry.name);
+  } catch {
+    return [];
+  }
+}
+
+function choosesTemplate(path: string): boolean {
+  try {
+    return statSync(path).size < 65536 && /^template\s*:/m.test(readFileSync(path, 'utf8'));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,40 @@
+import * as z from 'zod';
+import { EXIT, EzvmError } from '../core/diagnostic.ts';
+import { entryOf, originOf, type SourceDoc } from '../core/source.ts';
+
+const path = z.string().startsWith('/', 'an absolute path is wanted');
+
+const HOST_SETTINGS = z.strictObject({
+  programs: z.record(z.string(), path).default({}),
+  qemu: path.optional(),
+  'firmware-dirs': z.array(path).optional(),
+});
+
+/** Checks the part of the settings that is about the host. */
+export function checkHostSettings(
+  plain: unknown,
+  doc: SourceDoc,
+): { programs: { readonly [name: string]: string }; qemu?: string; firmwareDirs?: readonly string[] } {
+  const result = HOST_SETTINGS.safeParse(plain);
+  if (result.success) {
+    const { programs, qemu, 'firmware-dirs': firmwareDirs } = result.data;
+    return { programs, ...(qemu !== undefined && { qemu }), ...(firmwareDirs && { firmwareDirs }) };
+  }
+  throw new EzvmError(
+    result.error.issues.map((issue) => {
+      const key = issue.code === 'unrecognized_keys' ? issue.keys[0] : issue.path[0];
+      const at = entryOf(doc.root, String(key))?.at ?? doc.root.at;
+      return {
+        severity: 'error' as const,
+        code: 'settings-wrong',
+        message:
+          issue.code === 'unrecognized_keys'
+            ? `there is no setting ${issue.keys.join(', ')}`
+            : `${issue.path.join('.')}: ${issue.message}`,
+        help: 'settings are vm, programs, qemu and firmware-dirs',
+        origin: originOf(doc, at),
+      };
+    }),
+    EXIT.config,
+  );
+}

@@ -1,0 +1,85 @@
+import { statSync } from 'node:fs';
+import { EXIT, fault } from '../core/diagnostic.ts';
+import { entryOf, type MapNode, type SourceDoc, toPlain } from '../core/source.ts';
+
+/** What `ezvm.yaml` in a settings directory says about the host, and the layer it lays under every VM. */
+export interface Settings {
+  readonly file: string;
+  readonly dir: string;
+  readonly vm: SourceDoc;
+  /** Absolute paths of programs that are not where they are looked for. */
+  readonly programs: { readonly [name: string]: string };
+  readonly qemu?: string;
+  readonly firmwareDirs?: readonly string[];
+}
+
+const NAME = 'ezvm.yaml';
+
+/**
+ * Reads the settings in `dir`, if there are any that this user may trust: a file or directory that someone else could
+ * have written is refused, because settings name programs to run.
+ * @param parse keeps positions, and throws an EzvmError for a file with faults
+ */
+export async function readSettings(
+  dir: string,
+  euid: number,
+  parse: (text: string, file: string) => SourceDoc,
+): Promise<Settings | undefined> {
+  const file = `${dir}/${NAME}`;
+  const stat = statSync(file, { throwIfNoEntry: false });
+  if (!stat) return undefined;
+  if ((stat.uid !== euid && stat.uid !== 0) || (stat.mode & 0o002) !== 0)
+    throw fault(
+      EXIT.config,
+      'settings-untrusted',
+      `${file} could have been written by someone else, and settings name programs to run`,
+      { help: `make it yours: chown ${euid} ${file} && chmod go-w ${file}` },
+    );
+  const doc = await loadWithCosmiconfig(dir, parse);
+  if (!doc) return undefined;
+  const { vm, ...host } = toPlain(doc.root) as { vm?: unknown } & Record<string, unknown>;
+  const { checkHostSettings } = await import('./settings-schema.ts');
+  const layer = entryOf(doc.root, 'vm')?.node;
+  if (vm !== undefined && vm !== null && layer?.kind !== 'map')
+    throw fault(EXIT.config, 'value-wrong', 'vm is no map; it takes what a VM file takes', {
+      origin: { file, line: layer?.at[0] ?? 1, column: layer?.at[1] ?? 1 },
+    });
+  const empty: MapNode = { kind: 'map', at: [1, 1], entries: [] };
+  return { file, dir, vm: { file, root: layer?.kind === 'map' ? layer : empty }, ...checkHostSettings(host, doc) };
+}
+
+/**
+ * cosmiconfig reads a configuration of its own from the working directory when it is made, and may run JavaScript found
+ * there; so it is made in the settings directory, which is ours, with every loader that runs code taken away.
+ */
+async function loadWithCosmiconfig(
+  dir: string,
+  parse: (text: string, file: string) => SourceDoc,
+): Promise<SourceDoc | undefined> {
+  const { cosmiconfigSync } = await import('cosmiconfig');
+  const before = process.cwd();
+  const refuse = (file: string): never => {
+    throw fault(EXIT.config, 'settings-code', `${file}: settings are YAML; code is never run`);
+  };
+  process.chdir('/');
+  try {
+    const explorer = cosmiconfigSync('ezvm', {
+      searchPlaces: [NAME],
+      stopDir: dir,
+      searchStrategy: 'none',
+      cache: false,
+      loaders: {
+        '.js': refuse,
+        '.cjs': refuse,
+        '.mjs': refuse,
+        '.ts': refuse,
+        '.json': refuse,
+        noExt: refuse,
+        '.yaml': (file: string, text: string) => parse(text, file),
+      },
+    });
+    return explorer.search(dir)?.config as SourceDoc | undefined;
+  } finally {
+    process.chdir(before);
+  }
+}

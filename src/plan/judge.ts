@@ -1,0 +1,48 @@
+import type { Diagnostic } from '../core/diagnostic.ts';
+import type { HostFacts } from '../host/facts.ts';
+import type { Requirement } from './plan.ts';
+
+/** What requirements the host of `facts` is known not to meet; paths it was not asked about are given the benefit of doubt. */
+export function judgeRequirements(requirements: readonly Requirement[], facts: HostFacts): Diagnostic[] {
+  return requirements.flatMap((requirement) => judge(requirement, facts));
+}
+
+function judge(requirement: Requirement, facts: HostFacts): Diagnostic[] {
+  const { origin } = requirement;
+  switch (requirement.kind) {
+    case 'unmet':
+      return [
+        { severity: 'error', code: requirement.code, message: requirement.message, help: requirement.help, origin },
+      ];
+    case 'program':
+      return requirement.path === undefined
+        ? [
+            {
+              severity: 'error',
+              code: 'program-missing',
+              message: `${requirement.program} is not installed`,
+              help: requirement.help,
+              origin,
+            },
+          ]
+        : [];
+    case 'path':
+      return facts.paths[requirement.path]?.kind === 'missing'
+        ? [
+            {
+              severity: 'error',
+              code: 'path-missing',
+              message: `${requirement.path} does not exist`,
+              help: requirement.help,
+              origin,
+            },
+          ]
+        : [];
+    case 'memory':
+      return requirement.bytes > facts.memory
+        ? [{ severity: 'warning', code: 'memory-short', message: 'the VM has more memory than the host', origin }]
+        : [];
+    case 'port':
+      return [];
+  }
+}

@@ -1,0 +1,23 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Script } from 'node:vm';
+
+/**
+ * Loads the program with the code that V8 compiled when the package was built. Compiling it again would take half of
+ * the time a short verb needs; code made by another Node is refused by V8 and the source is compiled as usual.
+ */
+const file = join(__dirname, 'main.cjs');
+const cachedData = readIfThere(join(__dirname, `main.${process.version}.${process.arch}.cache`));
+const wrapped = `(function (exports, require, module) {${readFileSync(file, 'latin1')}\n})`;
+const script = new Script(wrapped, { filename: file, ...(cachedData && { cachedData }) });
+const module_ = { exports: {} as { main?: (root: string) => Promise<void> } };
+(script.runInThisContext() as (...args: unknown[]) => void)(module_.exports, require, module_);
+void module_.exports.main?.(dirname(__dirname));
+
+function readIfThere(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch {
+    return undefined;
+  }
+}
