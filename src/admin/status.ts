@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { EzvmError } from '../core/diagnostic.ts';
 import type { Plan } from '../plan/plan.ts';
 import { connectQmp, type QmpClient } from '../qemu/qmp.ts';
 import { lastLines, logPath } from './log.ts';
@@ -10,7 +11,7 @@ import { tidy } from './tidy.ts';
 
 /**
  * `crashed`: QEMU, or the ezvm that was starting it, did not end by itself; told once, then the VM is `stopped`.
- * `damaged`: the run directory holds what this ezvm cannot read.
+ * `damaged`: the run directory holds what this ezvm cannot read or remove.
  */
 export type VmCondition = 'running' | 'paused' | 'starting' | 'stopping' | 'crashed' | 'stopped' | 'damaged';
 
@@ -52,13 +53,19 @@ export async function statusOfAll(runRoot: string): Promise<VmStatus[]> {
 /** The status of one VM. What it left, if it is dead, is removed on the way. */
 export async function statusOf(name: string, runDir: string): Promise<VmStatus> {
   let status = await look(name, runDir);
-  if (status === 'abandoned') {
-    await tidy(name, runDir);
-    status = await look(name, runDir);
+  try {
+    if (status === 'abandoned') {
+      await tidy(name, runDir);
+      status = await look(name, runDir);
+    }
+    if (status === 'abandoned') return { name, condition: 'starting', sidecars: [] };
+    if (status.condition === 'crashed' || status.condition === 'stopped') await tidy(name, runDir);
+    return status;
+  } catch (error) {
+    // One VM that cannot be tidied up must not hide the others from a list.
+    if (!(error instanceof EzvmError)) throw error;
+    return { name, condition: 'damaged', reason: error.message, sidecars: [] };
   }
-  if (status === 'abandoned') return { name, condition: 'starting', sidecars: [] };
-  if (status.condition === 'crashed' || status.condition === 'stopped') await tidy(name, runDir);
-  return status;
 }
 
 /** `abandoned`: its launcher died while it let the guest go, and only QEMU can tell whether it did. */

@@ -28,8 +28,10 @@ export async function attend(start: Start, progress: (text: string) => void = ()
       const press = (): void => void qmp.execute('system_powerdown').catch(() => {});
       press();
       pressing = setInterval(press, PRESS_AGAIN);
-    } else if (asked === 2) qmp.execute('quit').catch(() => {});
-    else void endProcess(child.identity, 0);
+    } else if (asked === 2) {
+      progress('ending QEMU; a third signal kills it');
+      qmp.execute('quit').catch(() => {});
+    } else void endProcess(child.identity, 0);
   };
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, ask);
@@ -52,6 +54,6 @@ export async function attend(start: Start, progress: (text: string) => void = ()
 
 async function watch(helper: Child, qemu: Child, progress: (text: string) => void): Promise<void> {
   const exit = await helper.ended;
-  await Promise.race([qemu.ended, sleep(SIMULTANEOUS)]);
+  await Promise.race([qemu.ended, sleep(SIMULTANEOUS, undefined, { ref: false })]);
   if (!qemu.exit()) progress(`${helper.name}, which the VM needs, ${describeExit(exit)}${lastWords(helper)}`);
 }

@@ -15,7 +15,7 @@ import { hostFault } from './host-fault.ts';
 import { type Interruption, watchInterruption } from './interruption.ts';
 import { preflight } from './preflight.ts';
 import { letGo, startQemu } from './qemu.ts';
-import { startAfter, startBefore } from './sidecar.ts';
+import { findDead, startAfter, startBefore } from './sidecar.ts';
 import { type OnStep, record, type Start } from './start.ts';
 import { perform } from './steps.ts';
 
@@ -154,6 +154,8 @@ async function bringUp(start: Start): Promise<string> {
 
 async function complete(start: Start, status: string, foreground: boolean | undefined): Promise<Launched> {
   const warnings: Diagnostic[] = [];
+  const dead = findDead(start);
+  if (dead) warnings.push(...dead.diagnostics);
   for (const sidecar of start.plan.sidecars) {
     const warning = sidecar.when === 'after' ? await startAfter(start, sidecar) : undefined;
     if (warning) warnings.push(warning);

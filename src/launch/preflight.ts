@@ -73,11 +73,15 @@ function checkPath(requirement: Of<'path'>): Diagnostic | undefined {
         'correct the path, or create it',
       );
     }
-    return error('path-denied', `${describe(type)} ${path} cannot be reached: ${reasonOf(cause)}`);
+    return error(
+      'path-denied',
+      `${describe(type)} ${path} cannot be reached: ${reasonOf(cause)}`,
+      `see: namei -l ${path}`,
+    );
   }
   const kind = kindOf(stat);
   if (!ACCEPTED[type].includes(kind))
-    return error('path-wrong-kind', `${path} is a ${kind}; wanted is a ${type === 'image' ? 'disk image' : type}`);
+    return error('path-wrong-kind', `${path} is a ${kind}; wanted is a ${describe(type)}`, 'correct the path');
   try {
     accessSync(path, access === 'write' ? constants.R_OK | constants.W_OK : constants.R_OK);
     return undefined;

@@ -4,7 +4,7 @@ import { EXIT, fault } from '../core/diagnostic.ts';
 import { connectQmp, type QmpClient, QmpError, QmpLost } from '../qemu/qmp.ts';
 import { type Child, lastWords } from './child.ts';
 import { refusal } from './refusal.ts';
-import { checkBefore } from './sidecar.ts';
+import { findDead, rejectOnDeath } from './sidecar.ts';
 import { record, type Start, startRecorded } from './start.ts';
 
 /** Pinning and clearing hundreds of gigabytes of guest memory takes minutes. */
@@ -30,14 +30,17 @@ export async function startQemu(start: Start): Promise<NonNullable<Start['qemu']
   record(start, { qemu: { ...child.identity, argv, logOffset: child.log.offset } });
   await start.step('qemu: recorded');
   try {
-    const qmp = await start.interruption.race(greet(child));
+    // Without its TPM, QEMU 7.2 waits for ever instead of saying so.
+    const answer = Promise.race([greet(child), rejectOnDeath(start)]);
+    const qmp = await start.interruption.race(answer);
     await start.step('qemu: ready');
     return { child, qmp };
   } catch (error) {
     child.channel?.destroy();
     if (!(error instanceof QmpLost)) throw error;
     const exit = await Promise.race([child.ended, sleep(LAST_BREATH, undefined, { ref: false })]);
-    checkBefore(start);
+    const dead = findDead(start);
+    if (dead) throw dead;
     if (exit) throw refusal(start.plan, child, exit);
     throw fault(EXIT.host, 'qemu-silent', `QEMU started but ${error.message}${lastWords(child)}`, {
       help: `all it said is in ${child.log.path}`,
@@ -51,9 +54,10 @@ export async function startQemu(start: Start): Promise<NonNullable<Start['qemu']
  * @throws EzvmError exit 3 when QEMU refuses or dies
  */
 export async function letGo(start: Start, { child, qmp }: NonNullable<Start['qemu']>): Promise<string> {
-  checkBefore(start);
   await start.step('qemu: continue');
   start.interruption.check();
+  const dead = findDead(start);
+  if (dead) throw dead;
   record(start, { phase: 'continuing' });
   await start.step('qemu: continuing');
   try {

@@ -20,17 +20,31 @@ export async function startBefore(start: Start, sidecar: Sidecar): Promise<void>
   await awaitReady(start, sidecar, child);
 }
 
-/**
- * Whether every sidecar that QEMU needs still runs.
- * @throws EzvmError exit 3 that names the first that does not
- */
-export function checkBefore(start: Start): void {
-  for (const child of start.children) {
-    const sidecar = start.plan.sidecars.find(({ name, when }) => name === child.name && when === 'before');
+/** The error that names the first sidecar QEMU needs and that has ended; undefined while all run. */
+export function findDead(start: Start): EzvmError | undefined {
+  for (const { sidecar, child } of needed(start)) {
     const exit = child.exit();
-    if (sidecar && exit)
-      throw failed(sidecar, child, `${sidecar.name} ${describeExit(exit)} while QEMU started${lastWords(child)}`);
+    if (exit)
+      return failed(sidecar, child, `${sidecar.name}, which QEMU needs, ${describeExit(exit)}${lastWords(child)}`);
   }
+  return undefined;
+}
+
+/** Rejects, with the error that names it, when a sidecar that QEMU needs ends; never resolves. */
+export function rejectOnDeath(start: Start): Promise<never> {
+  return Promise.race(
+    needed(start).map(async ({ child }) => {
+      await child.ended;
+      throw findDead(start);
+    }),
+  );
+}
+
+function needed(start: Start): { sidecar: Sidecar; child: Child }[] {
+  return start.plan.sidecars.flatMap((sidecar) => {
+    const child = sidecar.when === 'before' && start.children.find(({ name }) => name === sidecar.name);
+    return child ? [{ sidecar, child }] : [];
+  });
 }
 
 /** Starts a sidecar that needs QEMU; the VM runs on if that fails, and the warning says why. */
@@ -51,7 +65,7 @@ export async function startAfter(start: Start, sidecar: Sidecar): Promise<Diagno
     return {
       severity: 'warning',
       code: cause?.code ?? 'sidecar-failed',
-      message: error.message,
+      message: cause?.code === 'interrupted' ? `${sidecar.name} was not waited for any longer` : error.message,
       help: cause?.help,
       origin: sidecar.origin,
     };

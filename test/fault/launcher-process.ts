@@ -6,7 +6,7 @@ import { build } from 'esbuild';
 import type { RunState } from '../../src/admin/state.ts';
 import type { Diagnostic } from '../../src/core/diagnostic.ts';
 import type { Plan } from '../../src/plan/plan.ts';
-import type { Lab } from '../launch/plan-builder.ts';
+import { type Lab, until } from '../launch/plan-builder.ts';
 
 /** What a launcher process is to do. */
 export interface Job {
@@ -18,6 +18,8 @@ export interface Job {
   /** Milliseconds since 1970. */
   readonly notBefore?: number;
   readonly foreground?: boolean;
+  /** Run as this user and group; needs root. */
+  readonly uid?: number;
 }
 
 export interface Outcome {
@@ -38,8 +40,8 @@ export interface Ended extends Outcome {
 /** A launcher that runs. */
 export interface Launcher {
   readonly child: ChildProcess;
-  /** Resolves when the VM is up, for one in the foreground. */
-  readonly running: Promise<void>;
+  /** Resolves when it has printed this line of progress, or has ended; `up` comes when a VM in the foreground is up. */
+  says(line: string): Promise<void>;
   readonly ended: Promise<Ended>;
 }
 
@@ -63,19 +65,17 @@ export function startLauncher(program: string, lab: Lab, job: Job): Launcher {
   const file = join(program, '..', `${randomUUID()}.json`);
   writeFileSync(file, JSON.stringify(job));
   const child = spawn(process.execPath, [program, file], {
+    ...(job.uid !== undefined && { uid: job.uid, gid: job.uid }),
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'], HOME: lab.dir },
+    env: { PATH: '/usr/bin:/bin', HOME: lab.dir },
   });
   let stdout = '';
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     stderr += chunk;
   });
-  const running = new Promise<void>((resolve) => {
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      stdout += chunk;
-      if (stdout.startsWith('running\n')) resolve();
-    });
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    stdout += chunk;
   });
   const ended = new Promise<Ended>((resolve) => {
     child.on('close', (code, signal) => {
@@ -84,7 +84,9 @@ export function startLauncher(program: string, lab: Lab, job: Job): Launcher {
       resolve({ ...outcome, code, signal, stderr });
     });
   });
-  return { child, running, ended };
+  const says = (line: string): Promise<void> =>
+    until(`"${line}"`, () => stdout.split('\n').includes(line) || child.exitCode !== null || child.signalCode !== null);
+  return { child, says, ended };
 }
 
 /** Starts a launcher and waits for its end. */

@@ -18,8 +18,9 @@ async function main(): Promise<void> {
       foreground: job.foreground === true,
       onProgress: (text) => {
         progress.push(text);
+        process.stdout.write(`${text}\n`);
       },
-      onRunning: () => process.stdout.write('running\n'),
+      onRunning: () => process.stdout.write('up\n'),
       onStep: async (moment) => {
         moments.push(moment);
         if (moment === job.killAt) process.kill(process.pid, 'SIGKILL');

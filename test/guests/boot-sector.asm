@@ -36,8 +36,8 @@ busy:   mov     dx, COM1_STATUS
 written:
 
 %ifdef WRITER
-        mov     ah, 0x43
-        xor     al, al
+        mov     ax, 0x4300
+        mov     dl, 0x80
         mov     si, packet
         int     0x13
 %endif

@@ -1,0 +1,99 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { isAlive } from '../../src/admin/process.ts';
+import { runQmp } from '../../src/admin/qmp.ts';
+import { statusOf, statusOfAll } from '../../src/admin/status.ts';
+import { launch } from '../../src/launch/launch.ts';
+import { stop } from '../../src/launch/stop.ts';
+import { buildPlan, guestUp, type Lab, makeLab, until, withTpm } from '../launch/plan-builder.ts';
+
+let lab: Lab;
+beforeEach(() => {
+  lab = makeLab();
+});
+afterEach(() => lab.sweep());
+
+describe('status', () => {
+  it('of a running VM is complete and plain JSON', async () => {
+    const plan = buildPlan(lab, withTpm(lab));
+    const { state } = await launch(plan);
+    const status = await statusOf('vm', plan.vm.runDir);
+    expect(status).toEqual({
+      name: 'vm',
+      condition: 'running',
+      file: plan.vm.file,
+      pid: state.qemu?.pid,
+      uptime: expect.any(Number),
+      sockets: { qmp: plan.vm.qmpSocket, monitor: plan.vm.monitorSocket },
+      sidecars: [{ name: 'swtpm', pid: state.sidecars[0]?.pid, alive: true, needed: true }],
+    });
+    expect(status.uptime).toBeGreaterThanOrEqual(0);
+    expect(JSON.parse(JSON.stringify(status))).toEqual(status);
+  });
+
+  it('names a sidecar that was lost, with what it said', async () => {
+    const plan = buildPlan(lab, withTpm(lab));
+    const { state } = await launch(plan);
+    const [swtpm] = state.sidecars;
+    process.kill(swtpm?.pid ?? 0, 'SIGKILL');
+    await until('its end', () => !swtpm || !isAlive(swtpm));
+    const { condition, sidecars } = await statusOf('vm', plan.vm.runDir);
+    expect(condition).toBe('running');
+    expect(sidecars).toEqual([{ name: 'swtpm', pid: swtpm?.pid, alive: false, needed: true, said: [] }]);
+  });
+
+  it('says who paused the guest, or what', async () => {
+    const plan = buildPlan(lab);
+    await launch(plan);
+    await runQmp(plan.vm, 'stop');
+    expect(await statusOf('vm', plan.vm.runDir)).toMatchObject({ condition: 'paused', reason: 'somebody paused it' });
+  });
+
+  it("says that the host's disk is full, and which", async () => {
+    const plan = buildPlan(lab, { guest: 'writer' });
+    const disk = join(lab.dir, 'vm.img');
+    const argv = plan.qemu.argv.map((word) =>
+      word.startsWith('if=ide,')
+        ? `if=ide,werror=enospc,format=raw,file.driver=blkdebug,file.image.filename=${disk},file.inject-error.0.event=write_aio,file.inject-error.0.errno=28`
+        : word,
+    );
+    await launch({ ...plan, qemu: { ...plan.qemu, argv } });
+    await until('the write', async () => (await statusOf('vm', plan.vm.runDir)).condition === 'paused');
+    const { reason } = await statusOf('vm', plan.vm.runDir);
+    expect(reason).toContain("the host's disk is full");
+    expect(reason).toContain(disk);
+    await stop(plan.vm, { force: true });
+  });
+
+  it('of all VMs hides none, and removes what dead ones left', async () => {
+    const [up, dead] = [buildPlan(lab, { name: 'up' }), buildPlan(lab, { name: 'dead' })];
+    await launch(up);
+    const { state } = await launch(dead);
+    process.kill(state.qemu?.pid ?? 0, 'SIGKILL');
+    await until('its end', () => !state.qemu || !isAlive(state.qemu));
+    mkdirSync(join(lab.runRoot, 'empty'), { mode: 0o700 });
+    const conditions = async (): Promise<string[]> =>
+      (await statusOfAll(lab.runRoot)).map(({ name, condition }) => `${name} ${condition}`);
+    expect(await conditions()).toEqual(['dead crashed', 'empty stopped', 'up running']);
+    expect(await conditions()).toEqual(['up running']);
+  });
+
+  it('of a VM that was never started is stopped', async () => {
+    expect(await statusOf('vm', join(lab.runRoot, 'vm'))).toEqual({ name: 'vm', condition: 'stopped', sidecars: [] });
+    expect(await statusOfAll(lab.runRoot)).toEqual([]);
+  });
+
+  it('does not wait for ever for a monitor that somebody else holds', async () => {
+    const plan = buildPlan(lab);
+    await launch(plan);
+    await guestUp(lab);
+    const { connect } = await import('node:net');
+    const client = connect(plan.vm.qmpSocket);
+    await new Promise((resolve) => client.once('data', resolve));
+    const status = await statusOf('vm', plan.vm.runDir);
+    client.destroy();
+    expect(status.condition).toBe('running');
+    expect(status.reason).toContain('one client at a time');
+  });
+});
