@@ -1,15 +1,144 @@
-// Builds dist/: one program file, the templates parsed beforehand, and the code V8 makes of it.
+// Builds dist/: one program file, the templates parsed beforehand, and the code that V8 makes of it.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const dist = join(root, 'dist');
-const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const templates = join(root, 'templates');
+// Built beside the old one and put in its place when it is whole: a program that runs meanwhile finds one or the other.
+const dist = join(root, `dist-${process.pid}`);
+
+/** Large libraries that few verbs need are files of their own, read when they are first asked for. */
+const LAZY = ['cosmiconfig', 'yaml', 'zod'];
+
+const COMMON = {
+  absWorkingDir: root,
+  bundle: true,
+  format: 'cjs',
+  legalComments: 'linked',
+  logLevel: 'warning',
+  platform: 'node',
+  // Code that is compiled from a kept cache cannot use import(); require() serves as well.
+  supported: { 'dynamic-import': false },
+  target: 'node20',
+};
+
+mkdirSync(dist);
+try {
+  await buildProgram();
+  await buildTemplates();
+  keepCompiledCode();
+  replaceDist();
+} finally {
+  rmSync(dist, { recursive: true, force: true });
+}
+
+async function buildProgram() {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  await build({ ...COMMON, entryPoints: ['src/start.ts'], outfile: join(dist, 'start.cjs'), minify: true });
+  for (const name of LAZY)
+    await build({
+      ...COMMON,
+      stdin: { contents: `export * from '${name}';`, resolveDir: root },
+      outfile: join(dist, `${name}.cjs`),
+      minify: true,
+    });
+  await build({
+    ...COMMON,
+    alias: Object.fromEntries(LAZY.map((name) => [name, `./${name}.cjs`])),
+    // One byte a character: half to read, and latin1 is what start.ts reads.
+    charset: 'ascii',
+    define: { EZVM_VERSION: JSON.stringify(version), EZVM_BUILD: JSON.stringify(buildId()) },
+    entryPoints: ['src/main.ts'],
+    external: LAZY.map((name) => `./${name}.cjs`),
+    minifySyntax: true,
+    minifyWhitespace: true,
+    outfile: join(dist, 'main.cjs'),
+  });
+}
+
+/** What is kept in caches must not outlive the code that made it. */
+function buildId() {
+  const hash = createHash('sha256');
+  for (const file of [...filesIn(join(root, 'src')), ...filesIn(templates)])
+    hash.update(relative(root, file)).update(readFileSync(file));
+  return hash.digest('hex').slice(0, 12);
+}
+
+/** One file, an index first, so that a verb decodes only the templates it uses; see src/input/templates.ts. */
+async function buildTemplates() {
+  const { parse, readDevice } = await loadReaders();
+  const index = {};
+  let body = '';
+  const add = (name, value) => {
+    // ASCII only, because it is read as latin1.
+    const text = JSON.stringify(value).replace(
+      /[^\x20-\x7e]/g,
+      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    );
+    index[name] = [body.length, body.length + text.length];
+    body += text;
+  };
+  for (const file of filesIn(templates).filter((name) => name.endsWith('.yaml'))) {
+    const path = relative(templates, file);
+    const { doc, diagnostics } = parse(readFileSync(file, 'utf8'), `templates/${path}`);
+    const [fault] = diagnostics;
+    if (fault) throw new Error(`${fault.origin.file}:${fault.origin.line}:${fault.origin.column}  ${fault.message}`);
+    add(path, doc);
+    if (/^(devices|machines)\//.test(path)) add(`${path}#device`, readDevice(doc, basename(path, '.yaml')));
+  }
+  writeFileSync(join(dist, 'templates.json'), `${JSON.stringify(index)}\n${body}`);
+}
+
+/** The program's own readers, built for this step alone. */
+async function loadReaders() {
+  const outfile = join(dist, 'readers.mjs');
+  await build({
+    ...COMMON,
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    format: 'esm',
+    outfile,
+    stdin: {
+      contents: "export { parse } from './src/model/parse.ts'; export { readDevice } from './src/catalog/catalog.ts';",
+      loader: 'ts',
+      resolveDir: root,
+    },
+  });
+  const readers = await import(outfile);
+  rmSync(outfile);
+  return readers;
+}
+
+/** The first run fills the caches; the second takes the short way that later runs take, and its code is kept. */
+function keepCompiledCode() {
+  const scratch = join(dist, 'scratch');
+  const env = {
+    ...process.env,
+    XDG_CACHE_HOME: scratch,
+    XDG_CONFIG_HOME: scratch,
+    XDG_RUNTIME_DIR: scratch,
+    XDG_STATE_HOME: scratch,
+  };
+  for (const act of ['fill', 'keep']) {
+    const { status } = spawnSync(process.execPath, [join(root, 'bin', 'warm.mjs'), dist, act], {
+      env,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    if (status !== 0) throw new Error('the program just built does not run');
+  }
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+function replaceDist() {
+  const target = join(root, 'dist');
+  const old = `${dist}-old`;
+  if (existsSync(target)) renameSync(target, old);
+  renameSync(dist, target);
+  rmSync(old, { recursive: true, force: true });
+}
 
 /** Every file below `dir`, sorted. */
 function filesIn(dir) {
@@ -17,109 +146,4 @@ function filesIn(dir) {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
-}
-
-// What is kept in caches must not outlive the code that made it.
-const hash = createHash('sha256');
-for (const file of [...filesIn(join(root, 'src')), ...filesIn(join(root, 'templates'))])
-  hash.update(relative(root, file)).update(readFileSync(file));
-const id = hash.digest('hex').slice(0, 12);
-
-rmSync(dist, { recursive: true, force: true });
-mkdirSync(dist);
-
-const common = {
-  bundle: true,
-  supported: { 'dynamic-import': false },
-  platform: 'node',
-  target: 'node20',
-  format: 'cjs',
-  logLevel: 'warning',
-  absWorkingDir: root,
-};
-await build({ ...common, entryPoints: ['src/start.ts'], outfile: 'dist/start.cjs', minify: true });
-
-// Large libraries that few verbs need are files of their own, read when they are first asked for.
-const lazy = ['cosmiconfig', 'yaml', 'zod'];
-for (const name of lazy)
-  await build({
-    ...common,
-    stdin: { contents: `export * from '${name}';`, resolveDir: root },
-    outfile: `dist/${name}.cjs`,
-    minify: true,
-    legalComments: 'linked',
-  });
-await build({
-  ...common,
-  alias: Object.fromEntries(lazy.map((name) => [name, `./${name}.cjs`])),
-  external: lazy.map((name) => `./${name}.cjs`),
-  entryPoints: ['src/main.ts'],
-  outfile: 'dist/main.cjs',
-  minifySyntax: true,
-  minifyWhitespace: true,
-  // One byte a character: half to read, and latin1 is what start.ts reads.
-  charset: 'ascii',
-  define: { EZVM_VERSION: JSON.stringify(version), EZVM_BUILD: JSON.stringify(id) },
-});
-
-// The parser is part of the program, so it is built for this step alone.
-const parser = join(dist, 'parse.mjs');
-await build({
-  ...common,
-  format: 'esm',
-  stdin: {
-    contents: "export { parse } from './src/model/parse.ts'; export { readDevice } from './src/catalog/catalog.ts';",
-    resolveDir: root,
-    loader: 'ts',
-  },
-  outfile: parser,
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
-});
-const { parse, readDevice } = await import(parser);
-// One file, an index first, so that a verb decodes only the templates it uses. ASCII only, for the same reason as above.
-const index = {};
-let body = '';
-function add(name, value) {
-  const text = JSON.stringify(value).replace(
-    /[^\x20-\x7e]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-  index[name] = [body.length, body.length + text.length];
-  body += text;
-}
-for (const file of filesIn(join(root, 'templates')).filter((name) => name.endsWith('.yaml'))) {
-  const path = relative(join(root, 'templates'), file).replaceAll('\\', '/');
-  const { doc, diagnostics } = parse(readFileSync(file, 'utf8'), `templates/${path}`);
-  if (diagnostics.length > 0) {
-    for (const { message, origin } of diagnostics)
-      process.stderr.write(`${origin.file}:${origin.line}:${origin.column}  ${message}\n`);
-    process.exit(1);
-  }
-  add(path, doc);
-  if (/^(devices|machines)\//.test(path)) add(`${path}#device`, readDevice(doc, basename(path, '.yaml')));
-}
-writeFileSync(join(dist, 'templates.json'), `${JSON.stringify(index)}\n${body}`);
-rmSync(parser);
-
-// The first run fills the caches; the second takes the short way that later runs take, and what it compiled is kept.
-const scratch = mkdtempSync(join(tmpdir(), 'ezvm-build-'));
-const env = { ...process.env };
-for (const [variable, name] of Object.entries({
-  XDG_CACHE_HOME: 'cache',
-  XDG_CONFIG_HOME: 'config',
-  XDG_RUNTIME_DIR: 'run',
-  XDG_STATE_HOME: 'state',
-}))
-  env[variable] = join(scratch, name);
-try {
-  for (const act of ['fill', 'keep'])
-    if (
-      spawnSync(process.execPath, [join(root, 'bin', 'warm.mjs'), act], {
-        env,
-        stdio: ['ignore', 'inherit', 'inherit'],
-      }).status !== 0
-    )
-      process.exitCode = 1;
-} finally {
-  rmSync(scratch, { recursive: true, force: true });
 }

@@ -6,15 +6,17 @@ import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const file = join(root, 'dist', 'main.cjs');
+const [dist = '', act] = process.argv.slice(2);
+const file = join(dist, 'main.cjs');
 const script = new Script(`(function (exports, require, module) {${readFileSync(file, 'latin1')}\n})`, {
-  filename: file,
+  filename: 'ezvm',
 });
 const module = { exports: {} };
 script.runInThisContext()(module.exports, createRequire(file), module);
 
 const quiet = {
   root,
+  dist,
   version: '0',
   build: 'warm',
   cwd: root,
@@ -26,5 +28,5 @@ const quiet = {
   report: () => {},
 };
 await module.exports.run(['args', 'etc/windows-11-gaming.yaml'], quiet);
-if (process.argv[2] === 'keep')
-  writeFileSync(join(root, 'dist', `main.${process.version}.${process.arch}.cache`), script.createCachedData());
+if (act === 'keep')
+  writeFileSync(join(dist, `main.${process.version}.${process.arch}.cache`), script.createCachedData());

@@ -1,5 +1,5 @@
 import { fstatSync, readFileSync, statSync, writeSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { CliContext } from './cli/context.ts';
 import { printDiagnostics } from './cli/print/diagnostics.ts';
 import { run } from './cli/run.ts';
@@ -15,10 +15,10 @@ export { run } from './cli/run.ts';
 
 /**
  * The program: runs the verb that the command line names, and turns errors into text and an exit code.
- * @param root where the package lies
+ * @param dist where the built files lie
  */
-export async function main(root: string): Promise<void> {
-  const context = makeContext(root);
+export async function main(dist: string): Promise<void> {
+  const context = makeContext(dist);
   let exit: number;
   try {
     exit = await run(process.argv.slice(2), context);
@@ -29,7 +29,8 @@ export async function main(root: string): Promise<void> {
   process.exit(exit);
 }
 
-function makeContext(root: string): CliContext {
+function makeContext(dist: string): CliContext {
+  const root = dirname(dist);
   const { env } = process;
   const cwd = process.cwd();
   const interactive = isTerminal(2);
@@ -39,6 +40,7 @@ function makeContext(root: string): CliContext {
   const err = (text: string): void => write(2, text);
   return {
     root,
+    dist,
     version: EZVM_VERSION,
     build: EZVM_BUILD,
     cwd,

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { Script } from 'node:vm';
 
 /**
@@ -9,10 +9,10 @@ import { Script } from 'node:vm';
 const file = join(__dirname, 'main.cjs');
 const cachedData = readIfThere(join(__dirname, `main.${process.version}.${process.arch}.cache`));
 const wrapped = `(function (exports, require, module) {${readFileSync(file, 'latin1')}\n})`;
-const script = new Script(wrapped, { filename: file, ...(cachedData && { cachedData }) });
-const module_ = { exports: {} as { main?: (root: string) => Promise<void> } };
+const script = new Script(wrapped, { filename: 'ezvm', ...(cachedData && { cachedData }) });
+const module_ = { exports: {} as { main?: (dist: string) => Promise<void> } };
 (script.runInThisContext() as (...args: unknown[]) => void)(module_.exports, require, module_);
-void module_.exports.main?.(dirname(__dirname));
+void module_.exports.main?.(__dirname);
 
 function readIfThere(path: string): Buffer | undefined {
   try {

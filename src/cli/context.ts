@@ -2,8 +2,10 @@ import type { Diagnostic } from '../core/diagnostic.ts';
 
 /** What a verb may use of the process it runs in. */
 export interface CliContext {
-  /** Where the package lies: `templates/`, `dist/`. */
+  /** Where the package lies, with `templates/` in it. */
   readonly root: string;
+  /** Where the built files lie. */
+  readonly dist: string;
   readonly version: string;
   /** Differs between any two builds of different source; caches carry it. */
   readonly build: string;

@@ -59,7 +59,7 @@ export async function loadModel(ref: string, flags: Flags, context: CliContext):
     own.push(...sets.map((text) => ({ label: '--set', dir: context.cwd, doc: parseSetting(text) })));
   }
   const catalog = new Catalog(
-    await findTemplates(context.root, ['/etc/ezvm/templates', ...(euid === 0 ? [] : [`${dirs.config}/templates`])]),
+    await findTemplates(context.dist, ['/etc/ezvm/templates', ...(euid === 0 ? [] : [`${dirs.config}/templates`])]),
   );
   const outer = settings.map((each) => ({ label: 'settings', dir: each.dir, doc: each.vm }));
   const collected = collectLayers(catalog, outer, own);
@@ -138,8 +138,8 @@ async function findSettings(dirs: readonly string[], euid: number): Promise<Sett
   return found;
 }
 
-async function findTemplates(root: string, dirs: readonly string[]): Promise<TemplateSource> {
-  const sources: TemplateSource[] = [builtTemplates(`${root}/dist/templates.json`)];
+async function findTemplates(dist: string, dirs: readonly string[]): Promise<TemplateSource> {
+  const sources: TemplateSource[] = [builtTemplates(`${dist}/templates.json`)];
   for (const dir of dirs) if (exists(dir)) sources.unshift(await ownTemplates(dir));
   return sources.length === 1 && sources[0] ? sources[0] : stackTemplates(sources);
 }

@@ -65,7 +65,6 @@ async function loadWithCosmiconfig(
   try {
     const explorer = cosmiconfigSync('ezvm', {
       searchPlaces: [NAME],
-      stopDir: dir,
       searchStrategy: 'none',
       cache: false,
       loaders: {

@@ -1,4 +1,5 @@
 import type { ParamValue } from '../../catalog/params.ts';
+import type { SectionSpec } from '../../catalog/template.ts';
 import { EXIT } from '../../core/diagnostic.ts';
 import { formatSize } from '../../core/size.ts';
 import type { DeviceSpec, VmSpec } from '../../model/spec.ts';
@@ -15,8 +16,7 @@ export const verb: Verb = {
   words: [1, 1],
   async run([ref = ''], flags, context) {
     const { spec, catalog } = await loadModel(ref, flags, context);
-    const plural = new Set(catalog.sections.filter((section) => section.plural !== undefined).map(({ name }) => name));
-    const shown = showSpec(spec, plural);
+    const shown = showSpec(spec, catalog.sections);
     if (flags['json']) context.out(`${JSON.stringify(shown, undefined, 2)}\n`);
     else {
       const { stringify } = await import('yaml');
@@ -26,18 +26,42 @@ export const verb: Verb = {
   },
 };
 
-function showSpec(spec: VmSpec, plural: ReadonlySet<string>): Record<string, unknown> {
-  const shown: Record<string, unknown> = {
+function showSpec(spec: VmSpec, sections: readonly SectionSpec[]): Record<string, unknown> {
+  const devices = sections
+    .filter((section) => !section.internal)
+    .map((section): [string, unknown] => {
+      const own = spec.devices.filter((device) => device.section === section.name);
+      // What is not there is said, or a template would put it there when this is read again.
+      if (own.length === 0) return [section.name, 'none'];
+      if (section.plural === undefined) return [section.name, own.map(showDevice)[0]];
+      return [section.name, Object.fromEntries(own.map((device) => [device.id, showItem(device, section)]))];
+    });
+  return {
     name: spec.name,
     uuid: spec.uuid,
     ...(spec.description !== undefined && { description: spec.description }),
+    run: { 'stop-timeout': spec.stopTimeout },
+    ...Object.fromEntries(devices),
+    ...showOverrides(spec.qemu),
   };
-  for (const device of spec.devices) {
-    const section = device.section;
-    if (!plural.has(section)) shown[section] = showDevice(device);
-    else shown[section] = { ...(shown[section] as object | undefined), [device.id]: showDevice(device) };
-  }
-  return shown;
+}
+
+function showOverrides({ set, args }: VmSpec['qemu']): { qemu?: object } {
+  if (set.length === 0 && args.length === 0) return {};
+  return {
+    qemu: {
+      set: Object.fromEntries(set.map(({ target, props }) => [target, props])),
+      args: args.map(({ word }) => word),
+    },
+  };
+}
+
+/** The number that an id of one's own does not show. */
+function showItem(device: DeviceSpec, section: SectionSpec): Record<string, unknown> {
+  const shown = showDevice(device);
+  return device.index === undefined || device.id === `${section.plural}${device.index}`
+    ? shown
+    : { ...shown, slot: device.index };
 }
 
 function showDevice({ template, params }: DeviceSpec): Record<string, unknown> {

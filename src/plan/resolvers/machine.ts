@@ -2,10 +2,12 @@ import { type PlanContext, type PlannedDevice, param, type Resolved } from '../d
 
 /** Needs code because the accelerator is chosen by what the host can do. */
 export function resolveMachine(device: PlannedDevice, context: PlanContext): Resolved {
-  const version = param<string>(device, 'version');
-  const stem = param<string>(device, 'versioned-as');
-  const type = version === null ? device.template.type : `${stem}-${version}`;
   const machines = context.facts.qemu?.machines;
+  const version = param<string>(device, 'version');
+  const { type: alias } = device.template;
+  // `q35` stands for the newest of its kind, such as pc-q35-9.2; the others differ in the number at the end.
+  const newest = machines?.[alias] ?? `pc-${alias}-0`;
+  const type = version === null ? alias : newest.replace(/-[\d.]+$/, `-${version}`);
   if (machines && !Object.hasOwn(machines, type) && !Object.values(machines).includes(type))
     context.require({
       kind: 'unmet',
