@@ -48,6 +48,9 @@ async function buildProgram() {
     });
   await build({
     ...COMMON,
+    // Wrapped here as Node wraps modules, so that start.ts need not copy the text to do it.
+    banner: { js: '(function (exports, require, module) {' },
+    footer: { js: '})' },
     alias: Object.fromEntries(LAZY.map((name) => [name, `./${name}.cjs`])),
     // One byte a character: half to read, and latin1 is what start.ts reads.
     charset: 'ascii',

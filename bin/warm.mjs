@@ -8,7 +8,7 @@ import { Script } from 'node:vm';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const [dist = '', act] = process.argv.slice(2);
 const file = join(dist, 'main.cjs');
-const script = new Script(`(function (exports, require, module) {${readFileSync(file, 'latin1')}\n})`, {
+const script = new Script(readFileSync(file, 'latin1'), {
   filename: 'ezvm',
 });
 const module = { exports: {} };

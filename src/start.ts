@@ -8,8 +8,7 @@ import { Script } from 'node:vm';
  */
 const file = join(__dirname, 'main.cjs');
 const cachedData = readIfThere(join(__dirname, `main.${process.version}.${process.arch}.cache`));
-const wrapped = `(function (exports, require, module) {${readFileSync(file, 'latin1')}\n})`;
-const script = new Script(wrapped, { filename: 'ezvm', ...(cachedData && { cachedData }) });
+const script = new Script(readFileSync(file, 'latin1'), { filename: 'ezvm', ...(cachedData && { cachedData }) });
 const module_ = { exports: {} as { main?: (dist: string) => Promise<void> } };
 (script.runInThisContext() as (...args: unknown[]) => void)(module_.exports, require, module_);
 void module_.exports.main?.(__dirname);

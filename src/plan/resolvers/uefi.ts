@@ -41,7 +41,16 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
   const own = param<string>(device, 'vars');
   const vars = own ?? `${context.stateDir}/efivars.fd`;
   const isDevice = vars.startsWith('/dev/');
-  if (!isDevice && firmware.nvramTemplate !== undefined)
+  if (isDevice)
+    context.require({
+      kind: 'path',
+      path: vars,
+      access: 'write',
+      type: 'device',
+      help: `make it, and copy ${firmware.nvramTemplate} into it`,
+      origin: device.params['vars']?.origin,
+    });
+  else if (firmware.nvramTemplate !== undefined)
     context.step({ do: 'copy', from: firmware.nvramTemplate, to: vars, mode: 0o600 });
   const smm = firmware.features.includes('requires-smm');
   return {
