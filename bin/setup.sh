@@ -13,8 +13,14 @@ wanted() {
   cat <<'END'
 qemu-system-x86_64 qemu-system-x86 qemu-system-x86-core qemu-system-x86
 swtpm swtpm swtpm swtpm
+flock util-linux util-linux util-linux
 /usr/share/OVMF/OVMF_CODE_4M.fd,/usr/share/edk2/ovmf/OVMF_CODE.fd,/usr/share/edk2/x64/OVMF_CODE.4m.fd ovmf edk2-ovmf edk2-ovmf
 END
+  # What the guest is made with: Debian's dpkg-deb is always there.
+  case $manager in
+    dnf) echo 'cpio - cpio -' && echo 'rpm2cpio - rpm -' ;;
+    pacman) echo 'busybox - - busybox' ;;
+  esac
   # Ubuntu's and Arch's kernel modules are packed with zstd, which Node itself knows from 22.15 on.
   if [ "$manager" = pacman ] || grep -qs '^ID.*ubuntu' /etc/os-release; then echo 'zstd zstd zstd zstd'; fi
   [ "$mode" = test ] || return 0
