@@ -21,7 +21,10 @@ describe('findComplaint', () => {
       "/usr/libexec/qemu-kvm: Could not open '/x: y': No such file\nqemu-kvm: warning: host doesn't support requested feature\n",
       "Could not open '/x: y': No such file",
     ],
-    ['Could not access KVM kernel module: Permission denied\n', 'Could not access KVM kernel module: Permission denied'],
+    [
+      'Could not access KVM kernel module: Permission denied\n',
+      'Could not access KVM kernel module: Permission denied',
+    ],
     ['a: warning: w\naudio: Unknown audio driver `pa`\n', 'audio: Unknown audio driver `pa`'],
   ])('of %j is %j', (stderr, complaint) => {
     expect(findComplaint(stderr)).toBe(complaint);
