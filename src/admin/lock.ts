@@ -14,6 +14,7 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { findProgram, programDirs } from '../host/programs.ts';
+import { naming } from './run-dir.ts';
 
 /** What a lock is held for; another ezvm's message says it. */
 export type LockPurpose = 'start' | 'stop' | 'tidy';
@@ -61,30 +62,39 @@ export async function lockVm(name: string, runDir: string, purpose: LockPurpose)
 
 function tryLock(path: string, purpose: LockPurpose): Lock | 'held' | 'stale' {
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-  let taken = false;
+  let outcome: 'taken' | 'held' | 'stale' | undefined;
   try {
-    // Node has no flock(2). A lock taken through an inherited descriptor stays with the open file when flock(1) exits.
-    const { status, stderr, error } = spawnSync(flockProgram(), ['-n', '-x', '3'], {
-      stdio: ['ignore', 'ignore', 'pipe', fd],
-      env: {},
-      encoding: 'utf8',
-    });
-    if (status === 1) return 'held';
-    if (status !== 0) throw fault(EXIT.host, 'lock-failed', `cannot lock ${path}: ${error?.message ?? stderr.trim()}`);
-    // Whoever held it before us may have removed the file between our open and our lock.
-    if (statSync(path, { throwIfNoEntry: false })?.ino !== fstatSync(fd).ino) return 'stale';
-    ftruncateSync(fd);
-    writeSync(fd, `${purpose} ${process.pid}`);
-    taken = true;
+    outcome = takeLock(path, fd);
   } finally {
-    if (!taken) closeSync(fd);
+    if (outcome !== 'taken') closeSync(fd);
   }
-  return {
-    release() {
-      rmSync(path, { force: true });
-      closeSync(fd);
-    },
+  if (outcome !== 'taken') return outcome;
+
+  const release = (): void => {
+    rmSync(path, { force: true });
+    closeSync(fd);
   };
+  try {
+    ftruncateSync(fd);
+    naming(path, () => writeSync(fd, `${purpose} ${process.pid}`));
+  } catch (error) {
+    release();
+    throw error;
+  }
+  return { release };
+}
+
+function takeLock(path: string, fd: number): 'taken' | 'held' | 'stale' {
+  // Node has no flock(2). A lock taken through an inherited descriptor stays with the open file when flock(1) exits.
+  const { status, stderr, error } = spawnSync(flockProgram(), ['-n', '-x', '3'], {
+    stdio: ['ignore', 'ignore', 'pipe', fd],
+    env: {},
+    encoding: 'utf8',
+  });
+  if (status === 1) return 'held';
+  if (status !== 0) throw fault(EXIT.host, 'lock-failed', `cannot lock ${path}: ${error?.message ?? stderr.trim()}`);
+  // Whoever held it before us may have removed the file between our open and our lock.
+  return statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino ? 'taken' : 'stale';
 }
 
 function flockProgram(): string {

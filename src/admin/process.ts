@@ -12,6 +12,7 @@ export interface ProcessIdentity {
 interface ProcStat {
   readonly state: string;
   readonly session: number;
+  readonly threads: number;
   readonly ticks: number;
 }
 
@@ -25,11 +26,11 @@ export function identify(pid: number): ProcessIdentity | undefined {
   return stat && { pid, startTime: startTime(stat.ticks) };
 }
 
-/** Whether that very process still runs; a zombie does not. */
+/** Whether that very process still runs, or still holds its files, ports and locks; a mere zombie does not. */
 export function isAlive(process: ProcessIdentity): boolean {
   if (!HAS_PROC) return identifyByPs(process.pid)?.startTime === process.startTime;
   const stat = readStat(process.pid);
-  return stat !== undefined && !'ZX'.includes(stat.state) && startTime(stat.ticks) === process.startTime;
+  return stat !== undefined && !isDead(stat) && startTime(stat.ticks) === process.startTime;
 }
 
 /** The clock that start times are measured with, now: no process started later has a lower one. */
@@ -63,7 +64,7 @@ export function findSpawned(intents: readonly SpawnIntent[]): ProcessIdentity[] 
     const matching = wanted.filter((intent) => intent.cmdline === cmdline);
     if (matching.length === 0 || !isOwn(pid)) continue;
     const stat = readStat(pid);
-    if (!stat || 'ZX'.includes(stat.state)) continue;
+    if (!stat || isDead(stat)) continue;
     const match = matching.some(
       ({ since, session }) => stat.ticks >= since && (stat.session === pid || stat.session === session),
     );
@@ -118,7 +119,17 @@ function readStat(pid: number): ProcStat | undefined {
   if (!text) return undefined;
   // The second field is the program's name in brackets, which may itself hold blanks and brackets.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { state: fields[0] ?? 'X', session: Number(fields[3]), ticks: Number(fields[19]) };
+  return {
+    state: fields[0] ?? 'X',
+    session: Number(fields[3]),
+    threads: Number(fields[17]),
+    ticks: Number(fields[19]),
+  };
+}
+
+function isDead(stat: ProcStat): boolean {
+  // The first thread is a zombie as soon as it has ended; the others keep everything open until they have, too.
+  return 'ZX'.includes(stat.state) && stat.threads <= 1;
 }
 
 function isOwn(pid: number): boolean {

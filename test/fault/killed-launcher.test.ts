@@ -138,6 +138,7 @@ describe('a launcher that is killed', () => {
       } else expect(['crashed', 'stopped']).toContain(condition);
       // A launcher killed with the lock and nothing else leaves its file; the next one to lock removes it.
       expect(lab.leftovers().filter((name) => name !== '.vm.lock')).toEqual([]);
+      expect(existsSync(`${varsPath(lab)}.new`)).toBe(false);
     });
   }, 600_000);
 
@@ -196,6 +197,7 @@ describe('a launcher that gets SIGTERM', () => {
         expect(ended.diagnostics?.map(({ code }) => code)).toEqual(['interrupted']);
       }
       expect(lab.leftovers()).toEqual([]);
+      expect(existsSync(`${varsPath(lab)}.new`)).toBe(false);
       if (moment === 'mkdir vm: made') expect(existsSync(plan.vm.stateDir)).toBe(false);
     });
   }, 600_000);

@@ -45,11 +45,11 @@ export interface Launcher {
   readonly ended: Promise<Ended>;
 }
 
-/** Bundles launcher.ts, which Node 20 cannot run as it is; gives the path of the program. */
-export async function buildLauncher(dir: string): Promise<string> {
-  const outfile = join(dir, 'launcher.cjs');
+/** Bundles a program beside this file, which Node 20 cannot run as it is; gives the path of the bundle. */
+export async function buildLauncher(dir: string, name = 'launcher'): Promise<string> {
+  const outfile = join(dir, `${name}.cjs`);
   await build({
-    entryPoints: [join(import.meta.dirname, 'launcher.ts')],
+    entryPoints: [join(import.meta.dirname, `${name}.ts`)],
     bundle: true,
     platform: 'node',
     format: 'cjs',

@@ -56,9 +56,9 @@ describe('stop', () => {
   });
 
   it('presses the button again for a guest that was not ready for it', async () => {
-    const plan = buildPlan(lab);
+    const plan = buildPlan(lab, { guest: 'late' });
     await launch(plan);
-    // SeaBIOS has not even looked for a disk yet.
+    await guestUp(lab);
     await stop(plan.vm);
     expect(lab.leftovers()).toEqual([]);
   });

@@ -1,6 +1,7 @@
-; The guests in boot-sector.ts: nasm -f bin [-dSTUBBORN | -dQUICK | -dWRITER] boot-sector.asm
+; The guests in boot-sector.ts: nasm -f bin [-dSTUBBORN | -dQUICK | -dLATE | -dWRITER] boot-sector.asm
 ; They say EZVM-UP on COM1. Then the plain one waits for the ACPI power button and powers off, STUBBORN ignores the
-; button, QUICK powers off at once, and WRITER writes the second sector of the disk it came from and waits like the plain one.
+; button, QUICK powers off at once, LATE looks at the button only after two seconds, and WRITER writes the second sector of
+; the disk it came from and waits like the plain one.
 ; SeaBIOS puts the power management registers at port 0x600 on both pc and q35.
 
 PM1_STATUS  equ 0x600
@@ -40,6 +41,12 @@ written:
         mov     dl, 0x80
         mov     si, packet
         int     0x13
+%endif
+
+%ifdef LATE
+        mov     cx, 36
+early:  hlt
+        loop    early
 %endif
 
 %ifndef STUBBORN

@@ -5,13 +5,14 @@ const CODE = {
   plain: 'McCO2I7QvAB8/Pu+QHysCMB0EojBuv0D7CQgdPiIyLr4A+7r6boCBrgAAe/0ugAG7akAAXT2ugQGuAAg7/Tr/UVaVk0tVVANCgA=',
   stubborn: 'McCO2I7QvAB8/Pu+KHysCMB0EojBuv0D7CQgdPiIyLr4A+7r6fTr/UVaVk0tVVANCgA=',
   quick: 'McCO2I7QvAB8/Pu+L3ysCMB0EojBuv0D7CQgdPiIyLr4A+7r6boEBrgAIO/06/1FWlZNLVVQDQoA',
+  late: 'McCO2I7QvAB8/Pu+RnysCMB0EojBuv0D7CQgdPiIyLr4A+7r6bkkAPTi/boCBrgAAe/0ugAG7akAAXT2ugQGuAAg7/Tr/UVaVk0tVVANCgA=',
   writer:
     'McCO2I7QvAB8/Pu+SnysCMB0EojBuv0D7CQgdPiIyLr4A+7r6bgAQ7KAvlR8zRO6Aga4AAHv9LoABu2pAAF09roEBrgAIO/06/1FWlZNLVVQDQoAEAABAAB8AAABAAAAAAAAAA==',
 } as const;
 
 /**
- * `plain` powers off when the ACPI button is pressed, `stubborn` ignores it, `quick` powers off at once, `writer` writes one
- * sector and is then like `plain`. All say EZVM-UP on COM1 first.
+ * `plain` powers off when the ACPI button is pressed, `stubborn` ignores it, `quick` powers off at once, `late` looks at
+ * the button only after two seconds, `writer` writes one sector and is then like `plain`. All say EZVM-UP on COM1 first.
  */
 export type Guest = keyof typeof CODE;
 

@@ -1,5 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { linkSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -25,6 +25,21 @@ describe('isListening', () => {
     expect(isListening(join(dir, 'b.sock'))).toBe(false);
     await new Promise((resolve) => server.close(resolve));
     expect(isListening(path)).toBe(false);
+  });
+
+  it('does not take a connection that is left for its listener', async () => {
+    const path = join(dir, 'x.sock');
+    const server = createServer((socket) => socket.on('error', () => {}));
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    const accepted = new Promise((resolve) => server.once('connection', resolve));
+    const client = connect(path);
+    await accepted;
+    linkSync(path, join(dir, 'kept'));
+    server.close();
+    renameSync(join(dir, 'kept'), path);
+    expect(readFileSync('/proc/net/unix', 'utf8')).toContain(` ${path}\n`);
+    expect(isListening(path)).toBe(false);
+    client.destroy();
   });
 
   it('is not taken in by a file, or by what a dead program left', async () => {
