@@ -1,22 +1,81 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
-import { originOf, type Position, type SourceDoc, type SourceNode, toPlain } from '../core/source.ts';
+import {
+  entryOf,
+  type MapNode,
+  originOf,
+  type Position,
+  type SourceDoc,
+  type SourceNode,
+  toPlain,
+} from '../core/source.ts';
 import { readDevice } from './catalog.ts';
-import { checkParam } from './params.ts';
+import { checkParam, suggestion } from './params.ts';
 import { DEVICE_TEMPLATE, SECTIONS } from './schema.ts';
 import type { DeviceTemplate, TemplateSource, When } from './template.ts';
 
+/** What a template may name beyond its own file. */
+export interface LintScope {
+  /** The templates that are checked and those they are laid over. */
+  readonly all: TemplateSource;
+  readonly resolvers: readonly string[];
+}
+
 /**
- * Checks every template of a source: its shape, that every reference names something, that tables and conditions speak of
- * values that exist, and that defaults are of their type.
+ * Checks every template of a source: its place and shape, that every reference names something, that tables and conditions
+ * speak of values that exist, and that defaults are of their type.
  */
-export function lintTemplates(source: TemplateSource): Diagnostic[] {
+export function lintTemplates(source: TemplateSource, scope: LintScope): Diagnostic[] {
   const sections = source.read('sections.yaml');
-  const folders = source.folders().filter((folder) => folder === 'machines' || folder.startsWith('devices/'));
+  const wrong = sections ? lintShape(sections, SECTIONS) : [];
+  if (wrong.length > 0) return wrong;
+  const known: Known = {
+    resolvers: scope.resolvers,
+    sections: scope.all.read('sections.yaml')?.root.entries.map(({ key }) => key) ?? [],
+    slots: slotsIn(scope.all),
+    hasDevice: (name) => scope.all.read(`devices/${name}.yaml`) !== undefined,
+  };
+  return source
+    .folders()
+    .flatMap((folder) =>
+      source.list(folder).flatMap((type) => lintFile(source.read(`${folder}/${type}.yaml`), folder, type, known)),
+    );
+}
+
+/** What is there for templates to name. */
+interface Known {
+  readonly resolvers: readonly string[];
+  readonly sections: readonly string[];
+  /** Kinds of places, of any machine. */
+  readonly slots: readonly string[];
+  /** @param name `<section>/<type>` */
+  readonly hasDevice: (name: string) => boolean;
+}
+
+function slotsIn(source: TemplateSource): string[] {
+  return source.list('machines').flatMap((type) => {
+    const slots = entryOf(source.read(`machines/${type}.yaml`)?.root ?? NOTHING, 'slots')?.node;
+    return slots?.kind === 'map' ? slots.entries.map(({ key }) => key) : [];
+  });
+}
+
+const NOTHING: MapNode = { kind: 'map', at: [1, 1], entries: [] };
+
+/** A template that lies where nothing looks for it would silently be none. */
+function lintFile(doc: SourceDoc | undefined, folder: string, type: string, known: Known): Diagnostic[] {
+  if (!doc || folder === 'os' || folder === 'profiles') return [];
+  const section = /^devices\/([^/]+)$/.exec(folder)?.[1];
+  if (folder === 'machines' || (section !== undefined && known.sections.includes(section)))
+    return lintDevice(doc, type, known);
   return [
-    ...(sections ? lintShape(sections, SECTIONS) : []),
-    ...folders.flatMap((folder) =>
-      source.list(folder).flatMap((type) => lintDevice(source.read(`${folder}/${type}.yaml`), type)),
-    ),
+    {
+      severity: 'error',
+      code: 'template-wrong',
+      message: section === undefined ? `nothing looks for templates in ${folder}` : `there is no section ${section}`,
+      origin: originOf(doc, doc.root.at),
+      help:
+        (section === undefined ? undefined : suggestion(section, known.sections)) ??
+        'templates lie in os, profiles, machines and devices/<section>',
+    },
   ];
 }
 
@@ -53,8 +112,7 @@ function placeAt(node: SourceNode, path: readonly PropertyKey[]): Position {
   return rest.length === 0 ? entry.at : placeAt(entry.node, rest);
 }
 
-function lintDevice(doc: SourceDoc | undefined, type: string): Diagnostic[] {
-  if (!doc) return [];
+function lintDevice(doc: SourceDoc, type: string, known: Known): Diagnostic[] {
   const shape = lintShape(doc, DEVICE_TEMPLATE);
   if (shape.length > 0) return shape;
   const device = readDevice(doc, type);
@@ -64,6 +122,7 @@ function lintDevice(doc: SourceDoc | undefined, type: string): Diagnostic[] {
 
   lintDefaults(device, fault);
   lintLets(device, fault);
+  lintNames(device, known, fault);
   const names = namesIn(device);
   for (const [path, text] of textsOf(toPlain(doc.root)))
     if (path[0] !== 'params' && path[0] !== 'let' && path[0] !== 'summary' && path.at(-1) !== 'summary')
@@ -130,6 +189,21 @@ function lintLets(device: DeviceTemplate, fault: Fault): void {
     if (missing.length > 0) fault(`let ${name} says nothing about ${missing.join(', ')}`, ['let', name]);
     if (strange.length > 0) fault(`let ${name}: ${by} is never ${strange.join(', ')}`, ['let', name]);
   }
+}
+
+/** What the template names that other files have to bring. */
+function lintNames(device: DeviceTemplate, known: Known, fault: Fault): void {
+  const { resolver, slot } = device;
+  if (resolver !== undefined && !known.resolvers.includes(resolver))
+    fault(`there is no resolver ${resolver}`, ['resolver']);
+  const table = /^\$\{(.+)\}$/.exec(slot ?? '')?.[1];
+  const kinds = table === undefined ? [slot] : Object.values(device.lets[table]?.values ?? {});
+  for (const kind of new Set(kinds))
+    if (kind !== undefined && kind !== null && !known.slots.includes(String(kind)))
+      fault(`no machine has places of the kind ${kind}`, ['slot']);
+  for (const [index, { device: wanted }] of device.requires.entries())
+    if (!/^[^/]+\/[^/]+$/.test(wanted) || !known.hasDevice(wanted))
+      fault(`requires: there is no device ${wanted}`, ['requires', index]);
 }
 
 function lintWhen(device: DeviceTemplate, when: When | undefined, fault: (message: string) => void): void {

@@ -16,6 +16,7 @@ import { type Layer, type Tree, toTree } from '../model/tree.ts';
 import { validate } from '../model/validate.ts';
 import { assemble } from '../plan/assemble.ts';
 import type { Plan } from '../plan/plan.ts';
+import { RESOLVERS } from '../plan/resolvers/index.ts';
 import type { CliContext } from './context.ts';
 import { parseKept } from './parsed.ts';
 import type { Flags } from './verb.ts';
@@ -140,18 +141,19 @@ async function findSettings(dirs: readonly string[], euid: number): Promise<Sett
 
 async function findTemplates(dist: string, dirs: readonly string[]): Promise<TemplateSource> {
   const sources: TemplateSource[] = [builtTemplates(`${dist}/templates.json`)];
-  for (const dir of dirs) if (exists(dir)) sources.unshift(await ownTemplates(dir));
+  for (const dir of dirs) if (exists(dir)) sources.unshift(await ownTemplates(dir, sources));
   return sources.length === 1 && sources[0] ? sources[0] : stackTemplates(sources);
 }
 
-/** Templates of the user's own, judged as strictly as the package's. */
-async function ownTemplates(dir: string): Promise<TemplateSource> {
+/** Templates of the user's own, judged as strictly as the package's, which they may build on. */
+async function ownTemplates(dir: string, below: readonly TemplateSource[]): Promise<TemplateSource> {
   const [{ parseSound }, { directoryTemplates }, { lintTemplates }] = await Promise.all([
     import('./parsed.ts'),
     import('../input/templates.ts'),
     import('../catalog/lint.ts'),
   ]);
   const source = directoryTemplates(dir, dir, await parseSound());
-  refuse(lintTemplates(source), EXIT.config);
+  const scope = { all: stackTemplates([source, ...below]), resolvers: Object.keys(RESOLVERS) };
+  refuse(lintTemplates(source, scope), EXIT.config);
   return source;
 }

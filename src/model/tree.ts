@@ -5,6 +5,7 @@ import {
   type MapNode,
   originOf,
   type Position,
+  type Scalar,
   type ScalarNode,
   type SourceDoc,
   type SourceNode,
@@ -82,21 +83,28 @@ function placeLeaf(at: Position, layer: Layer): Leaf {
   return new Leaf({ kind: 'scalar', at, value: null }, layer);
 }
 
-/** `8` is `{ cores: 8 }`; `false` is `{ type: none }`; `true` is a device of the default type. */
+/** `8` is `{ cores: 8 }`; `off` is `{ type: none }`; `on` is a device of the default type. */
 function deviceTree(node: SourceNode, layer: Layer, section: SectionSpec): Leaf | Tree {
   if (node.kind === 'map') return plainTree(node, layer);
   if (node.kind === 'list') return { [WRITTEN_AT]: placeLeaf(node.at, layer), [section.short]: new Leaf(node, layer) };
   if (node.value === null) return new Leaf(node, layer);
   const tree: Tree = { [WRITTEN_AT]: placeLeaf(node.at, layer) };
-  if (node.value === true) return tree;
-  if (node.value === false || node.value === 'none') tree['type'] = new Leaf({ ...node, value: 'none' }, layer);
+  const word = switchWord(node.value);
+  if (word === 'on') return tree;
+  if (word === 'off') tree['type'] = new Leaf({ ...node, value: 'none' }, layer);
   else tree[section.short] = new Leaf(node, layer);
   return tree;
 }
 
+/** YAML 1.2 reads `off` as text, and it means the same as `false` to whoever writes it. */
+function switchWord(value: Scalar): 'on' | 'off' | undefined {
+  if (value === true || value === 'on' || value === 'yes') return 'on';
+  return value === false || value === 'off' || value === 'no' || value === 'none' ? 'off' : undefined;
+}
+
 /** Items of a list get ids by position; a map is keyed by id already; a single value is a list of one. */
 function itemsTree(node: SourceNode, layer: Layer, section: SectionSpec, stem: string): Leaf | Tree {
-  if (node.kind === 'scalar' && (node.value === null || node.value === false || node.value === 'none'))
+  if (node.kind === 'scalar' && (node.value === null || switchWord(node.value) === 'off'))
     return new Leaf({ kind: 'scalar', at: node.at, value: null }, layer);
   const tree: Tree = { [WRITTEN_AT]: placeLeaf(node.at, layer) };
   if (node.kind === 'map' && !isSingleItem(node, section, stem))

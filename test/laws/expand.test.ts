@@ -1,0 +1,176 @@
+import { describe, expect, it } from 'vitest';
+import { Catalog } from '../../src/catalog/catalog.ts';
+import type { ParamValue } from '../../src/catalog/params.ts';
+import type { DeviceTemplate, ParamSpec, SectionSpec } from '../../src/catalog/template.ts';
+import type { HostFacts } from '../../src/host/facts.ts';
+import { defaultOf } from '../../src/model/devices.ts';
+import type { DeviceSpec, VmSpec } from '../../src/model/spec.ts';
+import { assemble } from '../../src/plan/assemble.ts';
+import { RESOLVERS } from '../../src/plan/resolvers/index.ts';
+import { folderTemplates } from '../checkout.ts';
+import { hostFacts, specOf } from '../planned.ts';
+import { brokenReferences, sharedPlaces } from './references.ts';
+
+const catalog = new Catalog(folderTemplates());
+const HOSTS = { laptop: hostFacts('laptop'), bare: hostFacts('bare') };
+
+const DEVICES = catalog.sections.flatMap((section) =>
+  catalog
+    .types(section)
+    .map((type) => ({ name: `${section.folder}/${type}`, section, template: templateOf(section, type) })),
+);
+
+function templateOf(section: SectionSpec, type: string): DeviceTemplate {
+  const template = catalog.device(section, type);
+  if (!template) throw new Error(`${section.folder}/${type}`);
+  return template;
+}
+
+/** One value of each type, where a template does not list them. */
+const SAMPLES: { readonly [type in ParamSpec['type']]: ParamValue } = {
+  string: 'it\'s, a="b" \\ ö',
+  word: 'word-1',
+  int: 1,
+  bool: true,
+  size: 134217728,
+  path: '/some, where/a=b',
+  enum: null,
+  mac: '52:54:00:12:34:56',
+  pci: '0000:03:00.0',
+  port: 5999,
+  uuid: '11111111-2222-4333-8444-555555555555',
+  forward: { str: 'tcp:127.0.0.1:2222-:22' },
+  list: null,
+};
+
+function sampleOf(spec: ParamSpec): ParamValue {
+  if (spec.type !== 'list') return SAMPLES[spec.type];
+  // The CPU's lists are of names that become properties.
+  const item = spec.of === 'string' ? '+aes' : SAMPLES[spec.of as ParamSpec['type']];
+  return spec.of === 'pci' ? [item, '0000:03:00.1'] : [item];
+}
+
+function choicesOf({ type, of }: ParamSpec): readonly ParamValue[] | undefined {
+  if (type === 'bool') return [true, false];
+  return type === 'enum' && Array.isArray(of) ? (of as string[]) : undefined;
+}
+
+type Values = { readonly [name: string]: ParamValue };
+
+/**
+ * Every combination of a template's enumerated parameters, each twice: with all the others given, and with none but those
+ * required. A parameter whose default is null is also tried unset.
+ */
+function combinations({ params }: DeviceTemplate): Values[] {
+  const named = Object.entries(params);
+  const plain = named.filter(([, spec]) => !choicesOf(spec));
+  const bases: Values[] = [
+    Object.fromEntries(plain.map(([name, spec]) => [name, sampleOf(spec)])),
+    Object.fromEntries(plain.filter(([, { required }]) => required).map(([name, spec]) => [name, sampleOf(spec)])),
+  ];
+  return named.reduce<Values[]>((found, [name, spec]) => {
+    const choices = choicesOf(spec);
+    if (!choices) return found;
+    const all = spec.default === undefined ? [...choices, null] : choices;
+    return found.flatMap((values) => all.map((value) => ({ ...values, [name]: value })));
+  }, bases);
+}
+
+/** A machine with nothing on it but what the device under test brings. */
+const EMPTY = specOf(
+  'template: other\nrng: none\nsmbios: none\ngpu: none\ndisplay: none\naudio: none\nusb: none\n',
+  catalog,
+).spec;
+
+function withDevice(section: SectionSpec, template: DeviceTemplate, values: Values): VmSpec {
+  const id = section.internal ? template.type : section.plural === undefined ? section.name : `${section.plural}0`;
+  const params = Object.fromEntries(
+    Object.entries(template.params).map(([name, spec]) => {
+      const fallback = defaultOf(template, name, spec);
+      return [name, Object.hasOwn(values, name) ? { ...fallback, value: values[name] ?? null } : fallback];
+    }),
+  );
+  const device: DeviceSpec = { section: section.name, id, template, params, index: 0, origin: undefined };
+  return { ...EMPTY, devices: [...EMPTY.devices.filter((other) => other.section !== section.name), device] };
+}
+
+/** What is wrong with the plan of one combination. */
+function faultsOf(spec: VmSpec, facts: HostFacts): string[] {
+  const first = assemble(spec, catalog, facts);
+  const text = JSON.stringify(first);
+  const faults = first.diagnostics.map(({ message }) => message);
+  if (JSON.stringify(assemble(spec, catalog, facts)) !== text) faults.push('a second plan differs');
+  if (/\$\{|undefined|\[object/.test(text)) faults.push(`something was not replaced: ${text.slice(0, 400)}`);
+  return [...faults, ...brokenReferences(first.plan.qemu.options), ...sharedPlaces(first.plan.qemu.options)];
+}
+
+describe('L5, L6, L8: every combination of enumerated parameters', () => {
+  const counted = DEVICES.map((device) => ({ ...device, combos: combinations(device.template) }));
+
+  it.each(counted.map((each) => ({ ...each, count: each.combos.length })))(
+    '$name: $count plans are sound, whole and the same twice',
+    ({ section, template, combos }) => {
+      for (const values of combos)
+        for (const facts of combos.length > 2000 ? [HOSTS.laptop] : Object.values(HOSTS)) {
+          const faults = faultsOf(withDevice(section, template, values), facts);
+          if (faults.length > 0) expect.fail(`${JSON.stringify(values)}\n${faults.join('\n')}`);
+        }
+    },
+  );
+});
+
+describe('the vocabulary', () => {
+  const hard = DEVICES.filter(({ template }) => template.resolver !== undefined).map(({ name }) => name);
+
+  it(`has code for ${hard.length} of ${DEVICES.length} device types, less than a third (${hard.join(', ')})`, () => {
+    expect(hard.length).toBeLessThan(DEVICES.length / 3);
+  });
+
+  it('has every resolver used, and every resolver that is used', () => {
+    for (const { template } of DEVICES)
+      if (template.resolver) expect(Object.keys(RESOLVERS)).toContain(template.resolver);
+    for (const name of Object.keys(RESOLVERS)) expect(DEVICES.map(({ template }) => template.resolver)).toContain(name);
+  });
+});
+
+describe('L8: the places of every machine', () => {
+  const machines = DEVICES.filter(({ section }) => section.name === 'machine');
+
+  it.each(machines)('$name: no two kinds share one, and none is where the board has its own', ({ template }) => {
+    const taken = new Map<string, string>();
+    const pci = new Map<string, string>();
+    for (const [kind, { bus, at }] of Object.entries(template.slots ?? {}))
+      for (const [index, text] of at.entries()) {
+        const label = `${kind}[${index}]`;
+        const [slot = '', fn] = text.split('.');
+        const onPci = bus.startsWith('pci');
+        const place = onPci ? `${bus} ${Number.parseInt(slot, 16)}.${fn ?? 0}` : `${bus} ${Number(text)}`;
+        expect(taken.get(place), label).toBeUndefined();
+        taken.set(place, label);
+        if (!onPci) continue;
+        expect(text, label).toMatch(/^([1-9a-f]|1[0-9a-e])(\.[0-7])?$/);
+        // A slot is either one device's, or shared function by function.
+        const mode = fn === undefined ? label : 'functions';
+        const slotPlace = `${bus} ${Number.parseInt(slot, 16)}`;
+        expect([undefined, 'functions'], label).toContain(pci.get(slotPlace));
+        if (pci.has(slotPlace)) expect(mode, label).toBe('functions');
+        pci.set(slotPlace, mode);
+      }
+    expect(taken.size).toBeGreaterThan(60);
+  });
+
+  it.each(machines)(
+    '$name: what shares a slot function by function has root ports, of which function 0 comes along',
+    ({ template }) => {
+      for (const [kind, { at, 'root-port': port }] of Object.entries(template.slots ?? {}))
+        for (const text of at) {
+          if (!text.includes('.')) continue;
+          expect(port, kind).toBe(true);
+          expect(
+            Object.values(template.slots ?? {}).some((other) => other.at.includes(text.replace(/\.\d$/, '.0'))),
+            text,
+          ).toBe(true);
+        }
+    },
+  );
+});

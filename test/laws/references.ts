@@ -1,0 +1,88 @@
+import type { QemuOption, QemuProps } from '../../src/qemu/option.ts';
+
+/** Which property names which kind of thing by its id. */
+const POINTERS: { readonly [property: string]: 'node' | 'chardev' | 'netdev' | 'object' | 'tpmdev' | 'audiodev' } = {
+  drive: 'node',
+  pflash0: 'node',
+  pflash1: 'node',
+  chardev: 'chardev',
+  netdev: 'netdev',
+  memdev: 'object',
+  'memory-backend': 'object',
+  iothread: 'object',
+  rng: 'object',
+  tpmdev: 'tpmdev',
+  audiodev: 'audiodev',
+};
+
+/** Options that make something for others to name. */
+const MAKERS: { readonly [option: string]: string } = {
+  blockdev: 'node',
+  chardev: 'chardev',
+  netdev: 'netdev',
+  object: 'object',
+  tpmdev: 'tpmdev',
+  audiodev: 'audiodev',
+};
+
+/** What a Q35 board has by itself: its bus, and its six SATA ports. */
+const BOARD = /^(pcie\.0|ide\.[0-5])$/;
+/** What hangs on a bus in plain sight of the board, without a slot of ours. */
+const ON_BOARD = new Set(['isa-serial', 'tpm-crb', 'tpm-tis']);
+
+/** Whatever in a command line names something that the command line does not have, or has what nothing names. */
+export function brokenReferences(options: readonly QemuOption[]): string[] {
+  const made = new Set<string>();
+  const buses = new Set<string>();
+  const named = new Set<string>();
+  const broken: string[] = [];
+  const maps = options.filter((option): option is QemuOption & { args: QemuProps } => typeof option.args === 'object');
+  for (const { name, args } of maps) {
+    if (MAKERS[name]) made.add(`${MAKERS[name]} ${args['node-name'] ?? args['id']}`);
+    if (name === 'device' && args['id'] !== undefined) buses.add(String(args['id'])).add(`${args['id']}.0`);
+  }
+  for (const { name, args } of maps) {
+    for (const [property, kind] of Object.entries(POINTERS)) {
+      const value = args[property];
+      if (value === undefined) continue;
+      const wanted = `${kind} ${value}`;
+      named.add(wanted);
+      if (!made.has(wanted)) broken.push(`-${name} ${property}=${value}: there is no such ${kind}`);
+    }
+    if (name !== 'device') continue;
+    const bus = args['bus'];
+    if (bus === undefined ? !ON_BOARD.has(String(args['driver'])) : !BOARD.test(String(bus)) && !buses.has(String(bus)))
+      broken.push(`-device ${args['driver']} id=${args['id']}: bus ${bus} is not there`);
+  }
+  for (const thing of made) if (!named.has(thing)) broken.push(`nothing uses the ${thing}`);
+  return broken;
+}
+
+/** Devices that sit at one and the same place. */
+export function sharedPlaces(options: readonly QemuOption[]): string[] {
+  const taken = new Map<string, string>();
+  const shared: string[] = [];
+  for (const { name, args } of options) {
+    if (name !== 'device' || typeof args !== 'object' || args['bus'] === undefined) continue;
+    const place = placeOf(args);
+    const other = taken.get(place);
+    if (other !== undefined) shared.push(`${args['id']} and ${other} at ${place}`);
+    taken.set(place, String(args['id']));
+  }
+  return shared;
+}
+
+function placeOf(args: QemuProps): string {
+  const { bus, addr, port, nr, cad, 'scsi-id': target } = args as { [key: string]: unknown };
+  const at =
+    addr === undefined
+      ? (target ?? nr ?? cad ?? (args['driver'] === 'pcie-root-port' ? undefined : port))
+      : address(String(addr));
+  return `${bus} ${at ?? ''}`;
+}
+
+/** `7` is function 0 of slot 7. */
+function address(text: string): string {
+  const [slot = '', fn = '0'] = text.split('.');
+  return `${Number.parseInt(slot, 16).toString(16)}.${fn}`;
+}

@@ -1,0 +1,54 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { Catalog } from '../../src/catalog/catalog.ts';
+import type { TemplateSource } from '../../src/catalog/template.ts';
+import { CHECKOUT, folderTemplates, yamlNames } from '../checkout.ts';
+import { hostFacts, planOf } from '../planned.ts';
+import { brokenReferences, sharedPlaces } from './references.ts';
+
+const source = folderTemplates();
+const catalog = new Catalog(source);
+const systems = catalog.layers('os');
+const profiles = catalog.layers('profiles');
+const pairs = profiles.flatMap((a) => profiles.filter((b) => b !== a).map((b) => [a, b]));
+/** A profile that turns to a passed-through card needs to be told which. */
+const CARD = 'gpu: { type: passthrough, pci: "0000:03:00.0" }\n';
+
+describe.each(['laptop', 'bare'])('on the host %s', (host) => {
+  const facts = hostFacts(host);
+
+  describe.each(systems)('the system %s', (system) => {
+    it.each([[], ...profiles.map((name) => [name]), ...pairs])(
+      'is a whole VM with a disk and the profiles %s %s',
+      (...names) => {
+        const text = `template: ${system}\nprofiles: [${names.join(', ')}]\ndisks: [/images/disk.qcow2]\n`;
+        for (const more of ['', CARD, 'network: user\nserial: log\n']) {
+          const plan = planOf(text + more, catalog, facts);
+          expect(brokenReferences(plan.qemu.options)).toEqual([]);
+          expect(sharedPlaces(plan.qemu.options)).toEqual([]);
+          expect(JSON.stringify(planOf(text + more, catalog, facts))).toBe(JSON.stringify(plan));
+          expect(JSON.parse(JSON.stringify(plan))).toEqual(plan);
+        }
+      },
+    );
+  });
+});
+
+describe('L9', () => {
+  it('has every template in a golden', () => {
+    const used = new Set<string>();
+    const watched: TemplateSource = {
+      ...source,
+      read: (path) => {
+        used.add(path);
+        return source.read(path);
+      },
+    };
+    for (const folder of ['etc', 'test/golden/cases'])
+      for (const name of yamlNames(folder))
+        planOf(readFileSync(join(CHECKOUT, folder, `${name}.yaml`), 'utf8'), new Catalog(watched), hostFacts('laptop'));
+    const all = source.folders().flatMap((folder) => source.list(folder).map((name) => `${folder}/${name}.yaml`));
+    expect(all.filter((path) => !used.has(path))).toEqual([]);
+  });
+});
