@@ -20,7 +20,7 @@ const PACKAGES = join(OUT, 'packages');
 const DISK_SIZE = 64 * 1024 * 1024;
 const MODULES = [
   ...['virtio_pci', 'virtio_blk', 'virtio_scsi', 'sd_mod', 'virtio_net', 'af_packet', 'virtio_rng', 'virtio_balloon'],
-  ...['tpm_tis', 'tpm_crb', 'button', 'evdev'],
+  ...['nvme', 'tpm_tis', 'tpm_crb', 'button', 'evdev'],
 ];
 
 /**

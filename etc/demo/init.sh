@@ -37,7 +37,7 @@ echo '--- ezvm demo guest ---'
 echo "kernel: $(uname -r), up $(cut -d' ' -f1 /proc/uptime) s"
 if [ -d /sys/firmware/efi ]; then firmware=UEFI; else firmware=BIOS; fi
 echo "firmware: $firmware, $(cat /sys/class/dmi/id/bios_vendor)"
-echo "machine: $(cat /sys/class/dmi/id/product_name), uuid $(cat /sys/class/dmi/id/product_uuid)"
+echo "machine: $(cat /sys/class/dmi/id/sys_vendor) $(cat /sys/class/dmi/id/product_name), uuid $(cat /sys/class/dmi/id/product_uuid)"
 echo "cpus: $(grep -c ^processor /proc/cpuinfo), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
 
 # The kernel keeps part of the memory for itself; its memory blocks add up to what the machine has.
@@ -48,9 +48,11 @@ echo "memory: $((blocks * $(hex "${block:-0}") / 1048576)) MiB, $free MiB of the
 
 for disk in /sys/block/*; do
   [ -e "$disk/device" ] || continue
-  # virtio says its serial number as text, SCSI in an answer with a header of four bytes.
-  serial=$(cat "$disk/serial" 2>/dev/null || tail -c +5 "$disk/device/vpd_pg80" 2>/dev/null)
-  echo "disk: ${disk##*/}, $(($(cat "$disk/size") / 2048)) MiB, serial ${serial:-none}, driver $(driver_of "$disk/device")"
+  # virtio says its serial number of the disk, NVMe of the controller, SCSI in an answer with a header of four bytes.
+  serial=$(cat "$disk/serial" "$disk/device/serial" 2>/dev/null || tail -c +5 "$disk/device/vpd_pg80" 2>/dev/null)
+  for device in "$disk/device" "$disk/device/device"; do [ ! -e "$device/driver" ] || driver=$(driver_of "$device"); done
+  if [ "$(cat "$disk/ro")" = 1 ]; then only=', read only'; else only=; fi
+  echo "disk: ${disk##*/}, $(($(cat "$disk/size") / 2048)) MiB, serial $(echo ${serial:-none})$only, driver $driver"
 done
 
 for card in /sys/class/net/*; do

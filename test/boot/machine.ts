@@ -1,0 +1,82 @@
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CHECKOUT } from '../checkout.ts';
+
+export interface Outcome {
+  readonly exit: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** One VM of its own user: the built program as it is started from a shell, with all its folders in a temporary one. */
+export class Machine {
+  readonly dir = mkdtempSync(join(tmpdir(), 'ezvm-boot-'));
+  readonly name = 'vm';
+  readonly file = join(this.dir, 'vm.yaml');
+  readonly env: Readonly<Record<string, string | undefined>> = {
+    ...process.env,
+    HOME: this.dir,
+    XDG_CACHE_HOME: join(this.dir, 'cache'),
+    XDG_CONFIG_HOME: join(this.dir, 'config'),
+    XDG_RUNTIME_DIR: join(this.dir, 'run'),
+    XDG_STATE_HOME: join(this.dir, 'state'),
+  };
+
+  constructor(yaml: string) {
+    writeFileSync(this.file, `name: vm\n${yaml}`);
+  }
+
+  /** Runs `ezvm` with these words. */
+  ezvm(...words: readonly string[]): Promise<Outcome> {
+    return new Promise((resolve) => {
+      const program = join(CHECKOUT, 'bin', 'ezvm.js');
+      execFile(process.execPath, [program, ...words], { cwd: this.dir, env: this.env }, (error, out, err) => {
+        resolve({ exit: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err });
+      });
+    });
+  }
+
+  /** Starts it; whatever keeps it from starting is thrown. */
+  async start(): Promise<Outcome> {
+    const outcome = await this.ezvm(this.file);
+    if (outcome.exit !== 0) throw new Error(`the start exited ${outcome.exit}: ${outcome.err}`);
+    return outcome;
+  }
+
+  async status(): Promise<{
+    condition: string;
+    pid?: number;
+    sidecars: { name: string; pid: number; alive: boolean }[];
+  }> {
+    return JSON.parse((await this.ezvm('status', this.name, '--json')).out);
+  }
+
+  /** What the guest has written on its serial port. */
+  console(): string {
+    const log = join(this.dir, 'state', 'ezvm', this.name, 'serial.log');
+    return existsSync(log) ? readFileSync(log, 'utf8').replaceAll('\r', '') : '';
+  }
+
+  /** Waits until the guest has written `text`; throws when the VM ends before, or takes longer than a slow machine needs. */
+  async waitFor(text: string, seconds = 200): Promise<string> {
+    const deadline = Date.now() + seconds * 1000;
+    for (let polls = 0; ; polls++) {
+      const console = this.console();
+      if (console.includes(text)) return console;
+      // Asking is dear; reading the log is not.
+      if (polls % 20 === 19 && (await this.status()).condition !== 'running')
+        throw new Error(`the VM ended without "${text}":\n${JSON.stringify(await this.status())}\n${console}`);
+      if (Date.now() > deadline) throw new Error(`no "${text}" after ${seconds} s:\n${console}`);
+      await sleep(50);
+    }
+  }
+
+  /** Ends the VM if it is still there, and removes all that it wrote. */
+  async remove(): Promise<void> {
+    await this.ezvm('stop', this.name, '--force');
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
