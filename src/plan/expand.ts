@@ -26,6 +26,7 @@ export function namesOf(device: PlannedDevice, resolved: Resolved, context: Plan
     'vm.state': context.stateDir,
     'slot.bus': device.slot?.bus ?? null,
     'slot.addr': device.slot?.addr ?? null,
+    'slot.number': numberIn(device.slot?.addr),
   };
   for (const [name, { value }] of Object.entries(device.params)) {
     names[name] = value as Value;
@@ -36,6 +37,11 @@ export function namesOf(device: PlannedDevice, resolved: Resolved, context: Plan
     names[name] = table.values[wordOf(names[table.by] ?? null)] ?? null;
   for (const [name, value] of Object.entries(resolved.values ?? {})) names[`resolved.${name}`] = value;
   return names;
+}
+
+/** Where an address is a plain number, as that: QEMU's JSON syntax tells numbers from text. */
+function numberIn(addr: string | undefined): number | null {
+  return addr !== undefined && /^\d+$/.test(addr) ? Number(addr) : null;
 }
 
 /** How tables and conditions spell a value: switches are `on` and `off`. */
