@@ -1,0 +1,108 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CHECKOUT } from '../checkout.ts';
+import { writeGuestDisk } from '../guests/boot-sector.ts';
+
+const GUEST = join(CHECKOUT, 'etc', 'demo', 'guest', 'l1');
+const MODULES = ['virtio_pci', 'virtiofs', 'overlay', 'kvm_amd'];
+const VIRTIOFSD = ['/usr/libexec/virtiofsd', '/usr/lib/qemu/virtiofsd', '/usr/lib/virtiofsd'].find(existsSync);
+const MISSING =
+  process.getuid?.() !== 0
+    ? 'not root: virtiofsd may not serve the root file system'
+    : !VIRTIOFSD
+      ? 'no virtiofsd'
+      : !existsSync(join(CHECKOUT, 'etc', 'demo', 'guest', 'stamp.json'))
+        ? 'no guest here; node etc/demo/guest.mjs makes it'
+        : undefined;
+
+/** What runs inside: ezvm as on any machine, every answer on the console behind a word that the tests look for. */
+const inside = (dir: string): string => `
+cd ${dir}
+export HOME=${dir} XDG_RUNTIME_DIR=${dir}/run XDG_STATE_HOME=${dir}/state XDG_CACHE_HOME=${dir}/cache
+ezvm() { node ${CHECKOUT}/bin/ezvm.js "$@" 2>${dir}/err; code=$?; sed 's/^/  stderr: /' ${dir}/err >&2; return $code; }
+echo "cpu: $(sed -n 's/^flags.* svm .*/svm/p' /proc/cpuinfo | head -n 1)"
+echo "kvm: $(ezvm facts | node -p 'JSON.stringify(JSON.parse(require("fs").readFileSync(0)).kvm)')"
+echo "args: $(ezvm args vm.yaml | grep -E -- '-(accel|cpu) ' | tr -d '\\n')"
+ezvm vm.yaml; code=$?; echo "start: $code"; [ $code = 0 ] || exit
+for try in $(seq 600); do grep -qs EZVM-UP state/ezvm/vm/serial.log && break; sleep 0.1; done
+echo "guest: $(grep -o EZVM-UP state/ezvm/vm/serial.log)"
+echo "query: $(ezvm qmp vm query-kvm | tr -d ' \\n')"
+ezvm stop vm; echo "stop: $?"
+echo "status: $(ezvm status vm)"
+`;
+
+describe.skipIf(MISSING !== undefined)(`where KVM works${MISSING ? ` (left out: ${MISSING})` : ''}`, () => {
+  let dir: string;
+  let console = '';
+  const line = (word: string): string | undefined => new RegExp(`^${word}: (.*)$`, 'm').exec(console)?.[1];
+
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'ezvm-l1-'));
+    writeFileSync(
+      join(dir, 'vm.yaml'),
+      'name: vm\ntemplate: other\nprofiles: [headless]\nmemory: 64M\ndisks: [{ file: disk.raw, cache: writeback }]\n',
+    );
+    writeGuestDisk(join(dir, 'disk.raw'), 'plain');
+    writeFileSync(join(dir, 'inside.sh'), inside(dir));
+    execFileSync(
+      process.execPath,
+      ['etc/demo/guest.mjs', '--out', GUEST, '--init', join(import.meta.dirname, 'init.sh'), ...MODULES],
+      { cwd: CHECKOUT, stdio: 'ignore' },
+    );
+    console = await runInside(dir);
+  });
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+  it('the probe says that KVM can be used', () => {
+    expect(line('cpu'), console).toBe('svm');
+    expect(line('kvm'), console).toBe('{"usable":true}');
+  });
+
+  it('auto chooses KVM and the host’s own CPU', () => {
+    expect(line('args'), console).toContain('-accel kvm');
+    expect(line('args'), console).toContain('-cpu host');
+  });
+
+  it('a guest really runs by KVM, and is stopped in order', () => {
+    expect(line('start'), console).toBe('0');
+    expect(line('guest'), console).toBe('EZVM-UP');
+    expect(line('query'), console).toBe('{"enabled":true,"present":true}');
+    expect(line('stop'), console).toBe('0');
+    expect(line('status'), console).toContain('stopped');
+    expect(line('script'), console).toBe('0');
+  });
+});
+
+/** Boots a VM whose root is this machine's, on a CPU of QEMU's making that has AMD's SVM, and gives its console. */
+async function runInside(dir: string): Promise<string> {
+  const socket = join(dir, 'root.sock');
+  const log = join(dir, 'console.log');
+  const server = spawn(VIRTIOFSD ?? '', [`--socket-path=${socket}`, '-o', 'source=/,cache=always,sandbox=chroot'], {
+    stdio: 'ignore',
+  });
+  try {
+    while (!existsSync(socket) && server.exitCode === null) await sleep(20);
+    const memory = 'memory-backend-memfd,id=memory,size=2G,share=on';
+    const qemu = spawn(
+      'qemu-system-x86_64',
+      [
+        ...['-accel', 'tcg,thread=multi', '-machine', 'q35,memory-backend=memory', '-cpu', 'max', '-smp', '2'],
+        ...['-m', '2G', '-object', memory, '-nodefaults', '-display', 'none', '-no-reboot', '-serial', `file:${log}`],
+        ...['-chardev', `socket,id=root,path=${socket}`, '-device', 'vhost-user-fs-pci,chardev=root,tag=host'],
+        ...['-kernel', join(GUEST, 'vmlinuz'), '-initrd', join(GUEST, 'initramfs')],
+        ...['-append', `console=ttyS0 quiet panic=-1 run=${dir}/inside.sh`],
+      ],
+      { stdio: ['ignore', 'ignore', 'inherit'] },
+    );
+    const timer = setTimeout(() => qemu.kill(), 400_000);
+    await new Promise((resolve) => qemu.once('close', resolve));
+    clearTimeout(timer);
+    return readFileSync(log, 'utf8').replaceAll('\r', '');
+  } finally {
+    server.kill();
+  }
+}
