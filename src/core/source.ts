@@ -14,6 +14,8 @@ export interface ScalarNode {
   readonly value: Scalar;
   /** How a number was spelled: `1.10` is the number 1.1. */
   readonly source?: string;
+  /** Written where nobody can quote, as after `--set`: what looks like a number may be meant as text. */
+  readonly loose?: true;
 }
 
 export interface ListNode {

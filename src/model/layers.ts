@@ -38,12 +38,13 @@ export function collectLayers(
   const template = firstNames(choosers, 'template', diagnostics)?.[0] ?? { name: 'other', origin: undefined };
   const profiles = firstNames(choosers, 'profiles', diagnostics) ?? [];
   const visit = (folder: 'os' | 'profiles', ref: NameRef, chain: readonly string[]): void => {
+    const label = folder === 'os' ? `template ${ref.name}` : `profile ${ref.name}`;
+    // Two profiles may share a base, which need not be laid twice.
+    if (inner.some((layer) => layer.label === label)) return;
     const doc = findLayer(catalog, folder, ref, chain, diagnostics);
     if (!doc) return;
     for (const base of namesOf(doc, 'base', diagnostics) ?? []) visit(folder, base, [...chain, ref.name]);
-    const label = folder === 'os' ? `template ${ref.name}` : `profile ${ref.name}`;
-    // Two profiles may share a base, which need not be laid twice.
-    if (!inner.some((layer) => layer.label === label)) inner.push({ label, dir: directoryOf(doc.file), doc });
+    inner.push({ label, dir: directoryOf(doc.file), doc });
   };
   visit('os', template, []);
   for (const profile of profiles) visit('profiles', profile, []);

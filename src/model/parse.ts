@@ -1,10 +1,13 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+import { Composer, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, Parser } from 'yaml';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import type { MapEntry, MapNode, Position, Scalar, SourceDoc, SourceNode } from '../core/source.ts';
+import { explainSyntax, findTooDeep } from './syntax.ts';
 
 /** Far above any VM file that a person writes, far below what would be slow. */
-const MAX_CHARACTERS = 256 * 1024;
+const MAX_CHARACTERS = 64 * 1024;
 const MAX_DEPTH = 64;
+/** Where there are more, something else than single mistakes is wrong. */
+const MAX_FAULTS = 200;
 
 /**
  * Reads strict YAML: a map at the top, one document, no anchors, aliases, tags or merge keys, no duplicate keys.
@@ -17,27 +20,46 @@ export function parse(text: string, file: string): { doc: SourceDoc; diagnostics
   if (refused) return { doc: empty, diagnostics: [refused] };
 
   const lines = new LineCounter();
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    prettyErrors: false,
-    // At `silent` the parser keeps quiet about a second document.
-    logLevel: 'error',
-    // Its own check is quadratic; the walk below does it.
-    uniqueKeys: false,
-  });
+  // The parser works with a stack of its own, the composer recurses and must not be led too deep.
+  const tokens = [...new Parser(lines.addNewLine).parse(text)];
   const at = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);
     return [line, col];
   };
   const diagnostics: Diagnostic[] = [];
   const report = (code: string, offset: number, message: string, help?: string): void => {
+    if (diagnostics.length >= MAX_FAULTS) return;
     const [line, column] = at(offset);
     diagnostics.push({ severity: 'error', code, message, help, origin: { file, line, column } });
   };
 
-  for (const error of document.errors) report('yaml-syntax', error.pos[0], ...explainSyntax(error.code, error.message));
+  const deep = findTooDeep(tokens, MAX_DEPTH);
+  if (deep !== undefined) {
+    report('yaml-too-deep', deep, `nested more than ${MAX_DEPTH} levels deep`, 'a VM file needs four levels at most');
+    return { doc: empty, diagnostics };
+  }
+  for (const token of tokens)
+    if (token.type === 'directive')
+      report(
+        'yaml-directive',
+        token.offset,
+        `the directive ${shorten(token.source)} is not allowed`,
+        'remove the line',
+      );
+  // Its own check for keys given twice is quadratic; the walk below does it.
+  const composer = new Composer({ prettyErrors: false, uniqueKeys: false });
+  const [document, second] = composer.compose(tokens, true, text.length);
+  for (const error of (document?.errors ?? []).slice(0, MAX_FAULTS))
+    report('yaml-syntax', error.pos[0], ...explainSyntax(error.code, error.message));
+  if (second && second.range[0] < text.length)
+    report(
+      'yaml-syntax',
+      second.range[0],
+      'the file holds more than one YAML document',
+      'one file is one VM: remove the `---` line or split the file',
+    );
   const walker = new Walker(report, at);
-  const root = document.contents ? walker.node(document.contents, 0) : empty.root;
+  const root = document?.contents ? walker.node(document.contents, 0) : empty.root;
   if (root.kind === 'map') return { doc: { file, root }, diagnostics };
   if (root.kind === 'scalar' && root.value === null) return { doc: empty, diagnostics };
   if (diagnostics.length === 0)
@@ -70,59 +92,16 @@ function findUnreadable(text: string, file: string): Diagnostic | undefined {
       'this is not a text file, or it was damaged; in a quoted value it may be written as an escape such as "\\t"',
       control.index,
     );
-  const deep = findTooDeep(text);
-  return deep === undefined
-    ? undefined
-    : diagnostic(
-        'yaml-too-deep',
-        `nested more than ${MAX_DEPTH} levels deep`,
-        'a VM file needs four levels at most',
-        deep,
-      );
-}
-
-/** Where brackets or `- - -` open more than MAX_DEPTH levels; the parser recurses and must not be led there. */
-function findTooDeep(text: string): number | undefined {
-  let open = 0;
-  const indents: number[] = [];
-  let lineStart = true;
-  let column = 0;
-  for (let index = 0; index < text.length; index++) {
-    const character = text[index];
-    if (character === '\n') {
-      lineStart = true;
-      column = 0;
-      continue;
-    }
-    const next = text[index + 1];
-    const dash = lineStart && character === '-' && (next === ' ' || next === '\n' || next === undefined);
-    if (lineStart && character !== ' ' && character !== '#') {
-      while ((indents.at(-1) ?? -1) >= column) indents.pop();
-      indents.push(column);
-      if (indents.length > MAX_DEPTH) return index;
-      if (!dash && !(character === '?' && next === ' ')) lineStart = false;
-    } else if (character === '#') lineStart = false;
-    if (character === '[' || character === '{') {
-      if (++open > MAX_DEPTH) return index;
-    } else if ((character === ']' || character === '}') && open > 0) open--;
-    column++;
-  }
   return undefined;
 }
 
-function explainSyntax(code: string, message: string): [string, string?] {
-  switch (code) {
-    case 'TAB_AS_INDENT':
-      return ['a tab indents this line; YAML allows blanks only', 'replace the tab by blanks'];
-    case 'MULTIPLE_DOCS':
-      return [
-        'the file holds more than one YAML document',
-        'one file is one VM: remove the `---` line or split the file',
-      ];
-    default:
-      return [message.replace(/ at line \d+, column \d+:[\s\S]*$/, '')];
-  }
+/** Enough of a text from a file to know it again. */
+function shorten(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
 }
+
+/** Both can be written as escapes, and neither can stand in an argument of a program. */
+const UNSPEAKABLE = /\0|\p{Surrogate}/u;
 
 type Report = (code: string, offset: number, message: string, help?: string) => void;
 
@@ -143,7 +122,7 @@ class Walker {
       this.#report(
         'yaml-alias',
         offset,
-        `the alias *${node.source} is not allowed`,
+        `the alias *${shorten(node.source)} is not allowed`,
         'write the value out, or use `vars:` and `${vars.name}`',
       );
       return { kind: 'scalar', at, value: null };
@@ -152,14 +131,14 @@ class Walker {
       this.#report(
         'yaml-anchor',
         offset,
-        `the anchor &${node.anchor} is not allowed`,
+        `the anchor &${shorten(node.anchor)} is not allowed`,
         'use `vars:` and `${vars.name}` to write a value once',
       );
     if (node.tag !== undefined && node.tag !== 'tag:yaml.org,2002:map' && node.tag !== 'tag:yaml.org,2002:seq')
       this.#report(
         'yaml-tag',
         offset,
-        `the tag ${node.tag} is not allowed`,
+        `the tag ${shorten(node.tag.replace('tag:yaml.org,2002:', '!!'))} is not allowed`,
         'remove it; quote the value to make it text',
       );
     if (isMap(node)) return this.#map(node.items as Pair[], at, offset);
@@ -175,10 +154,14 @@ class Walker {
       const key = pair.key as Node | null;
       const keyOffset = key?.range?.[0] ?? offset;
       if (!isScalar(key) || key.value === null || typeof key.value === 'object') {
-        this.#report('yaml-key', keyOffset, 'a key must be a single word');
+        this.#report('yaml-key', keyOffset, 'a key must be a single word', 'as in `key: value`');
         continue;
       }
       const name = key.source ?? String(key.value);
+      if (UNSPEAKABLE.test(name)) {
+        this.#report('character-refused', keyOffset, 'the key holds a character that no program can be given');
+        continue;
+      }
       if (name === '<<') {
         this.#report(
           'yaml-merge-key',
@@ -193,9 +176,9 @@ class Walker {
         continue;
       }
       if (key.anchor !== undefined || key.tag !== undefined)
-        this.#report('yaml-key', keyOffset, `the key ${name} carries an anchor or a tag`, 'remove it');
+        this.#report('yaml-key', keyOffset, `the key ${shorten(name)} carries an anchor or a tag`, 'remove it');
       if (seen.has(name)) {
-        this.#report('yaml-key-twice', keyOffset, `the key ${name} is given twice`, 'keep one of the two');
+        this.#report('yaml-key-twice', keyOffset, `the key ${shorten(name)} is given twice`, 'keep one of the two');
         continue;
       }
       seen.add(name);
@@ -209,8 +192,9 @@ class Walker {
   }
 
   #scalar(value: unknown, source: string | undefined, offset: number): { value: Scalar; source?: string } {
-    if (typeof value === 'string' && value.includes('\0')) {
-      this.#report('character-refused', offset, 'the value holds a NUL character, which no program can be given');
+    if (typeof value === 'string' && UNSPEAKABLE.test(value)) {
+      const what = value.includes('\0') ? 'a NUL character' : 'half of a surrogate pair';
+      this.#report('character-refused', offset, `the value holds ${what}, which no program can be given`);
       return { value: null };
     }
     if (typeof value === 'string' || typeof value === 'boolean' || value === null) return { value };
