@@ -63,6 +63,7 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
   string(node, spec) {
     if (typeof node.value === 'string') return { value: node.value };
     const written = node.source ?? String(node.value);
+    if (node.loose) return { value: written };
     return {
       message: `${written}, which YAML reads as a ${typeof node.value}; ${expected(spec)} is wanted`,
       help: `write it in quotes: "${written}"`,
@@ -126,8 +127,9 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
   ),
   forward(node) {
     const match = /^(?:(tcp|udp)[/:])?(?:(\d+(?:\.\d+){3}):)?(\d+):(\d+)$/.exec(String(node.value));
-    const ports = match && [Number(match[3]), Number(match[4])];
-    if (!match || ports?.some((port) => port < 1 || port > 65535))
+    const ports = [Number(match?.[3]), Number(match?.[4])];
+    const bytes = match?.[2]?.split('.') ?? [];
+    if (!match || ports.some((port) => port < 1 || port > 65535) || bytes.some((byte) => Number(byte) > 255))
       return {
         message: `${showValue(node.value)}; "HOST-PORT:GUEST-PORT" is wanted`,
         help: 'write it in quotes, as in "2222:22", "udp/5353:53" or "127.0.0.1:8080:80"',

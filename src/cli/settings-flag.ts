@@ -1,4 +1,4 @@
-import { EXIT, fault } from '../core/diagnostic.ts';
+import { EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import type { SourceDoc, SourceNode } from '../core/source.ts';
 import { parse } from '../model/parse.ts';
 
@@ -25,7 +25,17 @@ export function parseSetting(text: string): SourceDoc {
 
 function readValue(text: string): SourceNode {
   const { doc, diagnostics } = parse(`value: ${text}`, '--set');
+  const refused = diagnostics.filter(({ code }) => code === 'character-refused');
+  if (refused.length > 0) throw new EzvmError(refused, EXIT.config);
   const [entry, ...more] = doc.root.entries;
-  if (diagnostics.length > 0 || !entry || more.length > 0) return { kind: 'scalar', at: [1, 1], value: text };
-  return entry.node;
+  const node = entry?.node;
+  const isQuoted = /^\s*["']/.test(text);
+  // Text that nobody quoted is taken to the letter: YAML would drop a comment from it and fold its lines.
+  if (diagnostics.length > 0 || !node || more.length > 0 || (isText(node) && !isQuoted))
+    return { kind: 'scalar', at: [1, 1], value: text };
+  return node.kind === 'scalar' && !isText(node) ? { ...node, source: node.source ?? text, loose: true } : node;
+}
+
+function isText(node: SourceNode): boolean {
+  return node.kind === 'scalar' && typeof node.value === 'string';
 }

@@ -11,7 +11,7 @@ export function parseSize(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
-/** The shortest exact spelling of a number of bytes: 17179869184 is `16G`. */
+/** The shortest exact spelling of a number of bytes, always with its unit: 17179869184 is `16G`, 1000 is `1000B`. */
 export function formatSize(bytes: number): string {
   let value = bytes;
   let unit = 0;
@@ -19,5 +19,5 @@ export function formatSize(bytes: number): string {
     value /= 1024;
     unit++;
   }
-  return `${value}${['', 'K', 'M', 'G', 'T', 'P'][unit]}`;
+  return `${value}${['B', 'K', 'M', 'G', 'T', 'P'][unit]}`;
 }

@@ -4,7 +4,10 @@ import type { DeviceTemplate, ParamSpec, SectionSpec } from '../catalog/template
 import type { SourceNode } from '../core/source.ts';
 import type { Findings } from './findings.ts';
 import type { DeviceSpec, SpecValue } from './spec.ts';
-import { isUnset, Leaf, placeOf, type Tree } from './tree.ts';
+import { isUnset, keyPlaceOf, Leaf, placeOf, type Tree } from './tree.ts';
+
+/** More than any machine has places for; some of what is done with devices is quadratic. */
+const MAX_ITEMS = 256;
 
 /** Judges the sections that hold devices. */
 export class DeviceValidator {
@@ -32,7 +35,10 @@ export class DeviceValidator {
   }
 
   #items(section: SectionSpec, stem: string, items: Tree): DeviceSpec[] {
-    return sortItems(Object.entries(items)).flatMap(([id, value]) => {
+    const sorted = sortItems(Object.entries(items));
+    if (sorted.length > MAX_ITEMS)
+      this.#report('items-many', `${section.name} has ${sorted.length} items; ${MAX_ITEMS} is the most`, items);
+    return sorted.slice(0, MAX_ITEMS).flatMap(([id, value]) => {
       if (isUnset(value)) return [];
       if (!/^[A-Za-z][A-Za-z0-9_-]{0,31}$/.test(id)) {
         this.#report(
@@ -104,13 +110,20 @@ export class DeviceValidator {
     const known = ['type', ...(section.plural === undefined ? [] : ['slot']), ...Object.keys(template.params)];
     for (const [key, value] of Object.entries(given)) {
       if (known.includes(key) || isUnset(value) || rankOf(value) < typeRank) continue;
-      const owners = this.#catalog.types(section).filter((type) => this.#catalog.device(section, type)?.params[key]);
+      const owners = this.#catalog
+        .types(section)
+        .filter((type) => Object.hasOwn(this.#catalog.device(section, type)?.params ?? {}, key));
       const help =
         suggestion(key, known) ??
         (owners.length > 0
           ? `${listOf(owners)} ${owners.length > 1 ? 'have' : 'has'} it; ${template.type} does not`
           : `known are ${known.join(' ')}`);
-      this.#report('key-unknown', `${label} (${template.type}) has no key ${showValue(key)}`, value, help);
+      this.#findings.report({
+        code: 'key-unknown',
+        message: `${label} (${template.type}) has no key ${showValue(key)}`,
+        help,
+        origin: keyPlaceOf(value),
+      });
     }
   }
 

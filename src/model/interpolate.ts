@@ -1,8 +1,8 @@
 import { suggestion } from '../catalog/params.ts';
-import type { Scalar, ScalarNode, SourceNode } from '../core/source.ts';
+import type { ScalarNode, SourceNode } from '../core/source.ts';
 
 /** What `${…}` in a VM file may name. */
-export type Scope = { readonly [name: string]: Scalar };
+export type Scope = { readonly [name: string]: Pick<ScalarNode, 'value' | 'source'> };
 
 /** `${name}`, `${123+name}`, or `$${` for a literal `${`. */
 const REFERENCE = /\$\$\{|\$\{([^}]*)\}?/g;
@@ -27,19 +27,22 @@ export function interpolate(
   if (typeof text !== 'string' || !text.includes('${')) return node;
   const { source: _, ...rest } = node;
   const whole = /^\$\{([^}]*)\}$/.exec(text);
-  if (whole) return { ...rest, value: resolve(whole[1] ?? '', scope, (...problem) => report(node, ...problem)) };
+  if (whole) return { ...rest, ...resolve(whole[1] ?? '', scope, (...problem) => report(node, ...problem)) };
   const value = text.replace(REFERENCE, (match, inner?: string) => {
     if (match === '$${') return '${';
     if (inner === undefined || !match.endsWith('}')) {
       report(node, `${JSON.stringify(match.slice(0, 40))} is not closed by }`, 'write $${ for the two characters ${');
       return match;
     }
-    return String(resolve(inner, scope, (...problem) => report(node, ...problem)) ?? '');
+    const found = resolve(inner, scope, (...problem) => report(node, ...problem));
+    return found.source ?? String(found.value);
   });
   return { ...rest, value };
 }
 
-function resolve(inner: string, scope: Scope, report: (message: string, help?: string) => void): Scalar {
+const UNRESOLVED: Scope[string] = { value: null };
+
+function resolve(inner: string, scope: Scope, report: (message: string, help?: string) => void): Scope[string] {
   const match = /^(?:(-?\d+)\+)?([A-Za-z][\w.-]*)$/.exec(inner);
   const name = match?.[2];
   if (!match || name === undefined) {
@@ -47,18 +50,24 @@ function resolve(inner: string, scope: Scope, report: (message: string, help?: s
       `\${${inner}} is not a reference`,
       'a reference is ${vars.name}, ${vm.name} or ${5900+vars.name}; write $${ for the two characters ${',
     );
-    return null;
+    return UNRESOLVED;
   }
-  if (!Object.hasOwn(scope, name)) {
+  const found = Object.hasOwn(scope, name) ? scope[name] : undefined;
+  if (found === undefined) {
+    const names = Object.keys(scope);
     report(
       `\${${inner}} names nothing`,
-      suggestion(name, Object.keys(scope)) ?? `there are ${Object.keys(scope).join(', ')}`,
+      suggestion(name, names) ??
+        (names.length > 0 ? `there are ${names.join(', ')}` : 'the name and uuid of a VM cannot refer to anything'),
     );
-    return null;
+    return UNRESOLVED;
   }
-  const value = scope[name] ?? null;
-  if (match[1] === undefined) return value;
-  if (typeof value === 'number' && Number.isSafeInteger(value)) return Number(match[1]) + value;
-  report(`\${${inner}} adds to ${name}, which is no whole number`);
-  return null;
+  if (match[1] === undefined) return found;
+  const sum = Number(match[1]) + Number(found.value);
+  if (typeof found.value === 'number' && Number.isSafeInteger(sum)) return { value: sum };
+  report(
+    `\${${inner}} adds to ${name}, which is no whole number`,
+    `write it without quotes, as in \`${name.replace('vars.', '')}: 3\``,
+  );
+  return UNRESOLVED;
 }

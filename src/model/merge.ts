@@ -19,5 +19,5 @@ export function merge(layers: readonly Tree[]): Tree {
 
 function overlay(weaker: unknown, stronger: unknown): unknown {
   if (!(weaker instanceof Leaf) || !(stronger instanceof Leaf)) return stronger;
-  return new Leaf(stronger.node, stronger.layer, [weaker, ...weaker.overrides]);
+  return new Leaf(stronger.node, stronger.layer, [weaker, ...weaker.overrides], stronger.keyAt);
 }

@@ -1,11 +1,12 @@
-import { originOf, toPlain } from '../core/source.ts';
-import type { QemuProps } from '../qemu/option.ts';
+import { originOf, type SourceNode } from '../core/source.ts';
+import type { QemuValue } from '../qemu/option.ts';
 import type { Findings } from './findings.ts';
-import type { QemuOverrides } from './spec.ts';
-import { isUnset, Leaf, placeOf, type Tree } from './tree.ts';
+import type { PropsPatch, QemuOverrides } from './spec.ts';
+import { isUnset, keyPlaceOf, Leaf, placeOf, type Tree } from './tree.ts';
 
 /** Reads `qemu: { set: …, args: … }`. */
-export function readOverrides(merged: Tree, { report, check }: Findings): QemuOverrides {
+export function readOverrides(merged: Tree, findings: Findings): QemuOverrides {
+  const { report, check } = findings;
   const tree = merged['qemu'];
   if (tree === undefined || isUnset(tree)) return { set: [], args: [] };
   if (tree instanceof Leaf) {
@@ -17,13 +18,14 @@ export function readOverrides(merged: Tree, { report, check }: Findings): QemuOv
       report({
         code: 'key-unknown',
         message: `qemu has no key ${JSON.stringify(key)}`,
-        origin: placeOf(value),
+        origin: keyPlaceOf(value),
         help: 'it has `set` and `args`',
       });
-  return { set: readSet(tree['set'], report), args: readArgs(tree['args'], report, check) };
+  return { set: readSet(tree['set'], findings), args: readArgs(tree['args'], report, check) };
 }
 
-function readSet(tree: Leaf | Tree | undefined, report: Findings['report']): QemuOverrides['set'] {
+function readSet(tree: Leaf | Tree | undefined, findings: Findings): QemuOverrides['set'] {
+  const { report } = findings;
   if (tree === undefined || isUnset(tree)) return [];
   if (tree instanceof Leaf) {
     report({
@@ -35,27 +37,55 @@ function readSet(tree: Leaf | Tree | undefined, report: Findings['report']): Qem
     return [];
   }
   return Object.entries(tree).flatMap(([target, props]) => {
+    if (isUnset(props)) return [];
     const origin = placeOf(props);
-    if (!(props instanceof Leaf)) return [{ target, origin, props: plainProps(props) }];
-    report({ code: 'value-wrong', message: `qemu.set.${target} is no map of properties`, origin });
+    const label = `qemu.set.${target}`;
+    if (!(props instanceof Leaf)) return [{ target, origin, props: readProps(props, label, findings) }];
+    report({ code: 'value-wrong', message: `${label} is no map of properties`, origin, help: 'as in `{ mq: on }`' });
     return [];
   });
 }
 
-function plainProps(tree: Tree): { [key: string]: QemuProps[string] | null } {
-  return Object.fromEntries(
-    Object.entries(tree).map(([key, value]) => [
-      key,
-      value instanceof Leaf ? plainValue(toPlain(value.node)) : (plainProps(value) as QemuProps),
-    ]),
-  );
+/** What QEMU's own properties are made of; in key=value syntax anything else would begin another property. */
+const KEY = /^[A-Za-z0-9_][A-Za-z0-9_.+-]*$/;
+
+function readProps(tree: Tree, label: string, findings: Findings): PropsPatch {
+  const props = Object.entries(tree).flatMap(([key, value]): [string, PropsPatch[string]][] => {
+    const inner = `${label}.${key}`;
+    if (!KEY.test(key)) {
+      findings.report({
+        code: 'key-refused',
+        message: `${label}: ${JSON.stringify(key)} cannot be the name of a property`,
+        origin: keyPlaceOf(value),
+        help: 'names have letters, digits and . _ + - only',
+      });
+      return [];
+    }
+    if (!(value instanceof Leaf)) return [[key, readProps(value, inner, findings)]];
+    const node = findings.fill(value, inner);
+    return node ? [[key, readValue(node, inner, value, findings.report)]] : [];
+  });
+  return Object.fromEntries(props);
 }
 
-/** YAML 1.2 reads `on` as text; QEMU's JSON syntax wants a boolean. */
-function plainValue(value: unknown): QemuProps[string] | null {
+function readValue(node: SourceNode, label: string, leaf: Leaf, report: Findings['report']): QemuValue | null {
+  if (node.kind === 'list') return node.items.map((item) => readValue(item, label, leaf, report) ?? '');
+  if (node.kind === 'map')
+    return Object.fromEntries(
+      node.entries.map((entry) => [entry.key, readValue(entry.node, `${label}.${entry.key}`, leaf, report) ?? '']),
+    );
+  const { value, source } = node;
+  // YAML 1.2 reads `on` as text; QEMU's JSON syntax wants a boolean.
   if (value === 'on') return true;
   if (value === 'off') return false;
-  return value as QemuProps[string] | null;
+  if (typeof value === 'number' && source !== undefined && source !== String(value) && !/^0[xo]/.test(source))
+    report({
+      code: 'value-wrong',
+      message: `${label} is ${source}, which YAML reads as the number ${value}`,
+      origin: originOf(leaf.layer.doc, node.at),
+      help: `write it in quotes: "${source}"`,
+    });
+  return value;
 }
 
 function readArgs(

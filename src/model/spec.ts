@@ -1,7 +1,7 @@
 import type { ParamValue } from '../catalog/params.ts';
 import type { DeviceTemplate } from '../catalog/template.ts';
 import type { Origin } from '../core/origin.ts';
-import type { QemuProps } from '../qemu/option.ts';
+import type { QemuValue } from '../qemu/option.ts';
 
 /** A VM after validation: every value checked, every default filled in, every path absolute. */
 export interface VmSpec {
@@ -36,12 +36,15 @@ export interface SpecValue {
   readonly overrides: readonly Origin[];
 }
 
+/** Properties to set; null removes one, and a map reaches into the map that is there. */
+export type PropsPatch = { readonly [key: string]: QemuValue | PropsPatch | null };
+
 /** The two escape hatches. */
 export interface QemuOverrides {
   /** By option and id, as in `device:net0`: properties to set, or null to remove. */
   readonly set: readonly {
     readonly target: string;
-    readonly props: { readonly [key: string]: QemuProps[string] | null };
+    readonly props: PropsPatch;
     readonly origin: Origin | undefined;
   }[];
   /** Appended to the command line as they are. */

@@ -27,9 +27,12 @@ export class Leaf {
   readonly origin: Origin;
   readonly layer: Layer;
   readonly overrides: readonly Leaf[];
+  /** Where its key stands, if it has one. */
+  readonly keyAt: Position;
 
-  constructor(node: ScalarNode | ListNode, layer: Layer, overrides: readonly Leaf[] = []) {
+  constructor(node: ScalarNode | ListNode, layer: Layer, overrides: readonly Leaf[] = [], keyAt: Position = node.at) {
     this.node = node;
+    this.keyAt = keyAt;
     this.origin = originOf(layer.doc, node.at);
     this.layer = layer;
     this.overrides = overrides;
@@ -47,6 +50,12 @@ export interface Tree {
 /** Where a value was written; of a map, by its strongest layer. */
 export function placeOf(value: Leaf | Tree): Origin | undefined {
   return value instanceof Leaf ? value.origin : value[WRITTEN_AT]?.origin;
+}
+
+/** Where the key of a value was written; of a map, by its strongest layer. */
+export function keyPlaceOf(value: Leaf | Tree): Origin | undefined {
+  const leaf = value instanceof Leaf ? value : value[WRITTEN_AT];
+  return leaf && originOf(leaf.layer.doc, leaf.keyAt);
 }
 
 /** A leaf that deletes what is below it counts as nothing. */
@@ -72,20 +81,20 @@ export function toTree(layer: Layer, sections: readonly SectionSpec[]): Tree {
 }
 
 /** Nested maps as trees, everything else as leaves. */
-function plainTree(node: SourceNode, layer: Layer): Leaf | Tree {
-  if (node.kind !== 'map') return new Leaf(node, layer);
-  const tree: Tree = { [WRITTEN_AT]: placeLeaf(node.at, layer) };
-  for (const entry of node.entries) tree[entry.key] = plainTree(entry.node, layer);
+function plainTree(node: SourceNode, layer: Layer, keyAt: Position = node.at): Leaf | Tree {
+  if (node.kind !== 'map') return new Leaf(node, layer, [], keyAt);
+  const tree: Tree = { [WRITTEN_AT]: placeLeaf(node.at, layer, keyAt) };
+  for (const entry of node.entries) tree[entry.key] = plainTree(entry.node, layer, entry.at);
   return tree;
 }
 
-function placeLeaf(at: Position, layer: Layer): Leaf {
-  return new Leaf({ kind: 'scalar', at, value: null }, layer);
+function placeLeaf(at: Position, layer: Layer, keyAt: Position = at): Leaf {
+  return new Leaf({ kind: 'scalar', at, value: null }, layer, [], keyAt);
 }
 
 /** `8` is `{ cores: 8 }`; `off` is `{ type: none }`; `on` is a device of the default type. */
-function deviceTree(node: SourceNode, layer: Layer, section: SectionSpec): Leaf | Tree {
-  if (node.kind === 'map') return plainTree(node, layer);
+function deviceTree(node: SourceNode, layer: Layer, section: SectionSpec, keyAt: Position = node.at): Leaf | Tree {
+  if (node.kind === 'map') return plainTree(node, layer, keyAt);
   if (node.kind === 'list') return { [WRITTEN_AT]: placeLeaf(node.at, layer), [section.short]: new Leaf(node, layer) };
   if (node.value === null) return new Leaf(node, layer);
   const tree: Tree = { [WRITTEN_AT]: placeLeaf(node.at, layer) };
@@ -128,7 +137,9 @@ function defaultsTree(node: SourceNode, layer: Layer, sections: ReadonlyMap<stri
   const tree: Tree = { [WRITTEN_AT]: placeLeaf(node.at, layer) };
   for (const entry of node.entries) {
     const section = sections.get(entry.key);
-    tree[entry.key] = section ? deviceTree(entry.node, layer, section) : plainTree(entry.node, layer);
+    tree[entry.key] = section
+      ? deviceTree(entry.node, layer, section, entry.at)
+      : plainTree(entry.node, layer, entry.at);
   }
   return tree;
 }

@@ -3,13 +3,13 @@ import { checkParam, type ParamContext, showValue, suggestion } from '../catalog
 import type { ParamSpec } from '../catalog/template.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { stableUuid } from '../core/hash.ts';
-import { originOf, type Scalar } from '../core/source.ts';
+import { originOf } from '../core/source.ts';
 import { DeviceValidator } from './devices.ts';
 import type { Findings } from './findings.ts';
 import { interpolate, type Scope } from './interpolate.ts';
 import { readOverrides } from './overrides.ts';
 import type { VmSpec } from './spec.ts';
-import { isUnset, type Layer, Leaf, placeOf, type Tree } from './tree.ts';
+import { isUnset, keyPlaceOf, type Layer, Leaf, placeOf, type Tree } from './tree.ts';
 
 /** Keys beside the sections that a VM file, settings or `--set` may have. */
 const COMMON_KEYS = ['template', 'profiles', 'name', 'uuid', 'description', 'vars', 'defaults', 'run', 'qemu'];
@@ -41,7 +41,7 @@ export function validate(
   const report: Findings['report'] = (diagnostic) => diagnostics.push({ severity: 'error', ...diagnostic });
   for (const layer of layers) checkKeys(layer, catalog, report);
 
-  const bare: Findings = { report, check: checker({}, report, context) };
+  const bare = findingsIn({}, report, context);
   const name = textOf(merged, 'name', bare) ?? context.stem;
   if (!NAME.test(name))
     report({
@@ -52,10 +52,17 @@ export function validate(
     });
   const uuidLeaf = leafOf(merged, 'uuid');
   const uuid = (uuidLeaf && bare.check(uuidLeaf, { type: 'uuid' }, 'uuid')) ?? stableUuid(`ezvm:${name}`);
-  const scope: Scope = { ...variablesOf(merged, report), 'vm.name': name, 'vm.uuid': String(uuid) };
-  const findings: Findings = { report, check: checker(scope, report, context) };
+  const scope: Scope = {
+    ...variablesOf(merged, report),
+    'vm.name': { value: name },
+    'vm.uuid': { value: String(uuid) },
+  };
+  const findings = findingsIn(scope, report, context);
 
   const description = textOf(merged, 'description', findings);
+  const run = groupOf(merged, 'run', ['stop-timeout'], report);
+  const minimum = groupOf(merged, 'minimum', ['memory', 'cores'], report);
+  checkDefaults(merged, catalog, report);
   const devices = new DeviceValidator(merged, catalog, findings).devices();
   const spec: VmSpec = {
     name,
@@ -64,11 +71,11 @@ export function validate(
     file: context.file,
     devices,
     qemu: readOverrides(merged, findings),
-    stopTimeout: numberIn(merged, 'run', 'stop-timeout', { type: 'int', min: 1 }, findings) ?? 90,
+    stopTimeout: numberIn(run, 'run', 'stop-timeout', { type: 'int', min: 1, max: 86400 }, findings) ?? 90,
     minimum: {
       label: textOf(merged, 'template', findings) ?? 'other',
-      ...optional('memory', numberIn(merged, 'minimum', 'memory', { type: 'size' }, findings)),
-      ...optional('cores', numberIn(merged, 'minimum', 'cores', { type: 'int', min: 1 }, findings)),
+      ...optional('memory', numberIn(minimum, 'minimum', 'memory', { type: 'size' }, findings)),
+      ...optional('cores', numberIn(minimum, 'minimum', 'cores', { type: 'int', min: 1 }, findings)),
     },
   };
   return { spec, diagnostics };
@@ -78,24 +85,64 @@ function optional<K extends string>(key: K, value: number | undefined): { [key i
   return (value === undefined ? {} : { [key]: value }) as { [key in K]?: number };
 }
 
+/** A file in which nothing is known is no VM file; suggestions for all of it would only take time. */
+const MAX_UNKNOWN = 100;
+
 function checkKeys(layer: Layer, catalog: Catalog, report: Findings['report']): void {
   const isTemplate = /^(template|profile|defaults)\b/.test(layer.label);
-  const sections = catalog.sections.filter((section) => !section.internal).map((section) => section.name);
-  const known = [...sections, ...COMMON_KEYS, ...(isTemplate ? TEMPLATE_KEYS : [])];
-  for (const { key, at } of layer.doc.root.entries) {
-    if (known.includes(key)) continue;
-    const help = suggestion(key, known) ?? `known are ${known.join(' ')}`;
+  const known = [...sectionNames(catalog), ...COMMON_KEYS, ...(isTemplate ? TEMPLATE_KEYS : [])];
+  const unknown = layer.doc.root.entries.filter(({ key }) => !known.includes(key));
+  for (const { key, at } of unknown.slice(0, MAX_UNKNOWN))
     report({
       code: 'key-unknown',
       message: `there is no section ${showValue(key)}`,
       origin: originOf(layer.doc, at),
-      help,
+      help: suggestion(key, known) ?? `known are ${known.join(' ')}`,
     });
+}
+
+function sectionNames(catalog: Catalog): string[] {
+  return catalog.sections.filter((section) => !section.internal).map((section) => section.name);
+}
+
+/** `defaults:` holds parameters by section, which hold for every device of it, whatever its type. */
+function checkDefaults(merged: Tree, catalog: Catalog, report: Findings['report']): void {
+  const sections = groupOf(merged, 'defaults', sectionNames(catalog), report) ?? {};
+  for (const section of catalog.sections) {
+    if (sections[section.name] === undefined) continue;
+    const params = catalog.types(section).flatMap((type) => Object.keys(catalog.device(section, type)?.params ?? {}));
+    groupOf(sections, section.name, [...new Set(params)], report, 'defaults.');
   }
 }
 
-function checker(scope: Scope, report: Findings['report'], context: ValidateContext): Findings['check'] {
-  return (leaf, spec, label) => {
+/** The map under `key` whose own keys are all `known`; undefined when it is not there or no map. */
+function groupOf(
+  tree: Tree,
+  key: string,
+  known: readonly string[],
+  report: Findings['report'],
+  prefix = '',
+): Tree | undefined {
+  const group = tree[key];
+  if (group === undefined || isUnset(group)) return undefined;
+  if (group instanceof Leaf) {
+    const help = `it takes ${known.join(', ')}`;
+    report({ code: 'value-wrong', message: `${prefix}${key} is no map`, origin: group.origin, help });
+    return undefined;
+  }
+  for (const [name, value] of Object.entries(group))
+    if (!known.includes(name))
+      report({
+        code: 'key-unknown',
+        message: `${prefix}${key} has no key ${showValue(name)}`,
+        origin: keyPlaceOf(value),
+        help: suggestion(name, known) ?? `known are ${known.join(' ')}`,
+      });
+  return group;
+}
+
+function findingsIn(scope: Scope, report: Findings['report'], context: ValidateContext): Findings {
+  const fill: Findings['fill'] = (leaf, label) => {
     let sound = true;
     const node = interpolate(leaf.node, scope, (scalar, message, help) => {
       sound = false;
@@ -106,7 +153,11 @@ function checker(scope: Scope, report: Findings['report'], context: ValidateCont
         origin: originOf(leaf.layer.doc, scalar.at),
       });
     });
-    if (!sound) return undefined;
+    return sound ? node : undefined;
+  };
+  const check: Findings['check'] = (leaf, spec, label) => {
+    const node = fill(leaf, label);
+    if (!node) return undefined;
     const paths: ParamContext = { resolvePath: (path) => context.resolvePath(leaf.layer.dir, path) };
     const checked = checkParam(spec, node, paths);
     if ('value' in checked) return checked.value;
@@ -114,6 +165,7 @@ function checker(scope: Scope, report: Findings['report'], context: ValidateCont
       report({ code: 'value-wrong', message: `${label} is ${message}`, help, origin: originOf(leaf.layer.doc, at) });
     return undefined;
   };
+  return { report, fill, check };
 }
 
 function variablesOf(merged: Tree, report: Findings['report']): Scope {
@@ -123,17 +175,22 @@ function variablesOf(merged: Tree, report: Findings['report']): Scope {
     report({ code: 'value-wrong', message: 'vars is no map; `name: value` lines are wanted', origin: vars.origin });
     return {};
   }
-  const scope: Record<string, Scalar> = {};
+  const scope: Record<string, Scope[string]> = {};
+  const wrong = (name: string, message: string, value: Leaf | Tree, help?: string): void =>
+    report({ code: 'value-wrong', message: `vars.${name} ${message}`, origin: placeOf(value), help });
   for (const [name, leaf] of Object.entries(vars)) {
-    if (!(leaf instanceof Leaf) || leaf.node.kind !== 'scalar')
-      report({ code: 'value-wrong', message: `vars.${name} is no single value`, origin: placeOf(leaf) });
+    if (isUnset(leaf)) continue;
+    if (!(leaf instanceof Leaf) || leaf.node.kind !== 'scalar') wrong(name, 'is no single value', leaf);
     else if (!/^[A-Za-z][\w-]*$/.test(name))
-      report({
-        code: 'value-wrong',
-        message: `vars.${name}: a variable's name has letters, digits, _ and - only`,
-        origin: leaf.origin,
-      });
-    else scope[`vars.${name}`] = leaf.node.value;
+      wrong(name, 'is no name for a variable', leaf, 'take letters, digits, _ and - only, a letter first');
+    else if (String(leaf.node.value).includes('${'))
+      wrong(
+        name,
+        'holds ${, but a variable cannot refer to another',
+        leaf,
+        'write the reference where this one is used',
+      );
+    else scope[`vars.${name}`] = leaf.node;
   }
   return scope;
 }
@@ -152,18 +209,19 @@ function textOf(merged: Tree, key: string, { check, report }: Findings): string 
 }
 
 function numberIn(
-  merged: Tree,
-  group: string,
+  group: Tree | undefined,
+  label: string,
   key: string,
   spec: ParamSpec,
   { check, report }: Findings,
 ): number | undefined {
-  const tree = merged[group];
-  if (tree === undefined || isUnset(tree)) return undefined;
-  if (tree instanceof Leaf) {
-    report({ code: 'value-wrong', message: `${group} is no map`, origin: tree.origin });
-    return undefined;
-  }
-  const leaf = leafOf(tree, key);
-  return leaf && (check(leaf, spec, `${group}.${key}`) as number | undefined);
+  const value = group?.[key];
+  if (value === undefined || isUnset(value)) return undefined;
+  if (value instanceof Leaf) return check(value, spec, `${label}.${key}`) as number | undefined;
+  report({
+    code: 'value-wrong',
+    message: `${label}.${key} is a map; a single value is wanted`,
+    origin: placeOf(value),
+  });
+  return undefined;
 }

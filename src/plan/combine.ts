@@ -1,8 +1,8 @@
 import { suggestion } from '../catalog/params.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { formatOrigin } from '../core/origin.ts';
-import type { QemuOverrides } from '../model/spec.ts';
-import type { QemuOption, QemuProps } from '../qemu/option.ts';
+import type { PropsPatch, QemuOverrides } from '../model/spec.ts';
+import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
 
 /** Options that QEMU takes once; several devices may have something to say in them. */
 const SINGLETONS = new Set(['machine', 'accel', 'cpu', 'smp', 'm', 'rtc', 'boot', 'name', 'spice']);
@@ -93,12 +93,45 @@ export function applyOverrides(options: readonly QemuOption[], overrides: QemuOv
       });
       continue;
     }
-    const args = Object.entries({ ...option.args, ...props }).filter(
-      (pair): pair is [string, QemuProps[string]] => pair[1] !== null,
-    );
-    patched[index] = { ...option, args: Object.fromEntries(args), origin };
+    patched[index] = { ...option, args: patchProps(option.args, props), origin };
   }
   return [...patched, ...rawOptions(overrides.args, report)];
+}
+
+function patchProps(props: QemuProps, patch: PropsPatch): QemuProps {
+  const result: { [key: string]: QemuValue } = { ...props };
+  for (const [key, change] of Object.entries(patch)) {
+    const before = result[key] ?? {};
+    if (change === null) delete result[key];
+    else if (typeof change !== 'object' || Array.isArray(change)) result[key] = change as QemuValue;
+    else
+      result[key] = patchProps(
+        typeof before === 'object' && !Array.isArray(before) ? (before as QemuProps) : {},
+        change as PropsPatch,
+      );
+  }
+  return result;
+}
+
+/**
+ * What key=value syntax cannot say, and would take for something else: strange names of properties, and a comma in
+ * `-cpu`, which alone among QEMU's options knows no doubled commas.
+ */
+export function findUnspeakable(options: readonly QemuOption[], report: Report): void {
+  for (const { name, args, origin } of options) {
+    if (typeof args !== 'object') continue;
+    for (const [key, value] of Object.entries(args)) {
+      const word = typeof value === 'string' ? value : '';
+      if (/^[A-Za-z0-9_][A-Za-z0-9_.+-]*$/.test(key) && !(name === 'cpu' && word.includes(','))) continue;
+      report({
+        severity: 'error',
+        code: 'value-unspeakable',
+        message: `-${name} cannot be given ${JSON.stringify(word === '' ? key : `${key}=${word}`)}`,
+        origin,
+        help: name === 'cpu' ? 'write each flag as an item of its own' : 'names have letters, digits and . _ + - only',
+      });
+    }
+  }
 }
 
 /** Words of the user's own, each `-option` taking the words up to the next. */
@@ -106,7 +139,7 @@ function rawOptions(words: QemuOverrides['args'], report: Report): QemuOption[] 
   const options: QemuOption[] = [];
   for (const { word, origin } of words) {
     const last = options.at(-1);
-    if (/^-{1,2}[a-z]/i.test(word)) options.push({ name: word.replace(/^--?/, ''), args: true, origin });
+    if (/^-{1,2}[a-z]/i.test(word)) options.push({ name: word.slice(1), args: true, origin });
     else if (last?.args === true) options[options.length - 1] = { ...last, args: word };
     else
       report({

@@ -3,7 +3,7 @@ import type { SectionSpec } from '../../catalog/template.ts';
 import { EXIT } from '../../core/diagnostic.ts';
 import { formatSize } from '../../core/size.ts';
 import type { DeviceSpec, VmSpec } from '../../model/spec.ts';
-import { loadModel } from '../pipeline.ts';
+import { loadModel } from '../model.ts';
 import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
 
 const { set } = PLAN_FLAGS;
@@ -16,7 +16,7 @@ export const verb: Verb = {
   words: [1, 1],
   async run([ref = ''], flags, context) {
     const { spec, catalog } = await loadModel(ref, flags, context);
-    const shown = showSpec(spec, catalog.sections);
+    const shown = escapeReferences(showSpec(spec, catalog.sections));
     if (flags['json']) context.out(`${JSON.stringify(shown, undefined, 2)}\n`);
     else {
       const { stringify } = await import('yaml');
@@ -44,6 +44,14 @@ function showSpec(spec: VmSpec, sections: readonly SectionSpec[]): Record<string
     ...Object.fromEntries(devices),
     ...showOverrides(spec.qemu),
   };
+}
+
+/** What is shown has no references any more; text that looks like one must not become one when it is read again. */
+function escapeReferences(value: unknown): unknown {
+  if (typeof value === 'string') return value.replaceAll('${', () => '$${');
+  if (Array.isArray(value)) return value.map(escapeReferences);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, escapeReferences(inner)]));
 }
 
 function showOverrides({ set, args }: VmSpec['qemu']): { qemu?: object } {

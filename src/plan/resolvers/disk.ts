@@ -1,14 +1,14 @@
 import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
 
-const FORMAT_BY_ENDING: { readonly [ending: string]: string } = {
-  iso: 'raw',
-  qcow2: 'qcow2',
-  raw: 'raw',
-  vdi: 'vdi',
-  vhd: 'vpc',
-  vhdx: 'vhdx',
-  vmdk: 'vmdk',
-};
+const FORMAT_BY_ENDING: ReadonlyMap<string, string> = new Map([
+  ['iso', 'raw'],
+  ['qcow2', 'qcow2'],
+  ['raw', 'raw'],
+  ['vdi', 'vdi'],
+  ['vhd', 'vpc'],
+  ['vhdx', 'vhdx'],
+  ['vmdk', 'vmdk'],
+]);
 
 /** Needs code because a device node, a file and an image's format are told apart by looking at the path. */
 export function resolveDisk(device: PlannedDevice, context: PlanContext): Resolved {
@@ -16,7 +16,7 @@ export function resolveDisk(device: PlannedDevice, context: PlanContext): Resolv
   const cache = param<string>(device, 'cache') ?? 'writeback';
   return {
     values: {
-      protocol: file?.startsWith('/dev/') ? 'host_device' : 'file',
+      protocol: file !== null && isDevice(file, context) ? 'host_device' : 'file',
       format: file === null ? null : chooseFormat(device, file, context),
       bootindex: bootIndex(device, context),
       // QEMU's own table of cache modes (qemu-options: -drive cache=).
@@ -27,6 +27,12 @@ export function resolveDisk(device: PlannedDevice, context: PlanContext): Resolv
   };
 }
 
+/** A link may lead to a device from anywhere, and /dev/shm holds files; only where nobody looked does the name decide. */
+function isDevice(file: string, { facts }: PlanContext): boolean {
+  const kind = facts.paths[file]?.kind ?? 'missing';
+  return kind === 'missing' || kind === 'denied' ? file.startsWith('/dev/') : kind === 'block' || kind === 'character';
+}
+
 /**
  * A format given or told by the name stands. Only then are the first bytes asked, and never against the name: a guest can
  * write a qcow2 header into its raw disk and have the next start open files of the host for it.
@@ -35,8 +41,8 @@ function chooseFormat(device: PlannedDevice, file: string, context: PlanContext)
   const given = param<string>(device, 'format') ?? 'auto';
   const found = context.facts.paths[file]?.format;
   if (given !== 'auto') return given;
-  if (file.startsWith('/dev/')) return 'raw';
-  const named = FORMAT_BY_ENDING[/\.([^./]+)$/.exec(file)?.[1]?.toLowerCase() ?? ''];
+  if (isDevice(file, context)) return 'raw';
+  const named = FORMAT_BY_ENDING.get(/\.([^./]+)$/.exec(file)?.[1]?.toLowerCase() ?? '');
   if (found !== undefined && found !== (named ?? 'raw')) {
     if (named !== undefined || /\.(img|bin)$/i.test(file))
       context.require({
