@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { CliContext } from './cli/context.ts';
 import { printDiagnostics } from './cli/print/diagnostics.ts';
 import { run } from './cli/run.ts';
-import { type Diagnostic, EXIT, EzvmError } from './core/diagnostic.ts';
+import { type Diagnostic, EXIT, EzvmError, fault } from './core/diagnostic.ts';
 
 /** Set when the package is built. */
 declare const EZVM_VERSION: string;
@@ -32,7 +32,7 @@ export async function main(dist: string): Promise<void> {
 function makeContext(dist: string): CliContext {
   const root = dirname(dist);
   const { env } = process;
-  const cwd = process.cwd();
+  const cwd = workingDirectory();
   const interactive = isTerminal(2);
   const colour = interactive && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
   const source = (file: string): string | undefined =>
@@ -51,6 +51,15 @@ function makeContext(dist: string): CliContext {
     interactive,
     report: (diagnostics: readonly Diagnostic[]) => err(printDiagnostics(diagnostics, { colour, source })),
   };
+}
+
+function workingDirectory(): string {
+  try {
+    return process.cwd();
+  } catch {
+    write(2, 'error: the working directory does not exist any more\n  help: cd to another\n');
+    process.exit(EXIT.host);
+  }
 }
 
 function tellError(error: unknown, context: CliContext): number {
@@ -76,11 +85,17 @@ function write(file: 1 | 2, text: string): void {
       done += writeSync(file, bytes, done);
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      // Nobody is left to be told that the talk is not heard.
+      if (file === 2 && code !== 'EAGAIN') return;
       if (code === 'EPIPE') process.exit(EXIT.ok);
       // A full pipe that someone else made non-blocking.
       if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
-      else throw error;
+      else throw fault(EXIT.host, 'output-refused', `what was asked for cannot be written: ${messageOf(error)}`);
     }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The module that knows costs two milliseconds, so pipes, files and /dev/null are told apart without it. */

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { EXIT, fault } from '../core/diagnostic.ts';
+import { EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import { nearest } from '../core/nearest.ts';
 import { isFileRef } from '../input/locate.ts';
 import type { CliContext } from './context.ts';
@@ -13,6 +13,8 @@ import type { Flags, Verb } from './verb.ts';
 export async function run(argv: readonly string[], context: CliContext): Promise<number> {
   const [first, ...rest] = argv;
   if (first === undefined || first === 'help' || first === '--help' || first === '-h') {
+    const asked = rest[0];
+    if (asked !== undefined && Object.hasOwn(VERBS, asked)) return run([asked, '--help'], context);
     const { generalHelp } = await import('./help.ts');
     (first === undefined ? context.err : context.out)(generalHelp());
     return first === undefined ? EXIT.usage : EXIT.ok;
@@ -21,7 +23,15 @@ export async function run(argv: readonly string[], context: CliContext): Promise
   const named = Object.hasOwn(VERBS, first) ? VERBS[first] : undefined;
   if (!named && !isFileRef(first) && rest.length > 0 && !rest[0]?.startsWith('-')) throw unknownVerb(first);
   const { verb } = await (named ?? VERBS['start'] ?? unknown(first)).load();
-  return runVerb(verb, named ? rest : argv, context);
+  try {
+    return await runVerb(verb, named ? rest : argv, context);
+  } catch (error) {
+    const near = named ? undefined : nearest(first, Object.keys(VERBS));
+    const only = error instanceof EzvmError ? error.diagnostics[0] : undefined;
+    // A single word may be a VM or a verb with a slip in it.
+    if (near === undefined || only?.code !== 'file-missing') throw error;
+    throw new EzvmError([{ ...only, help: `${only.help}; or did you mean the verb ${near}?` }], EXIT.config);
+  }
 }
 
 async function runVerb(verb: Verb, argv: readonly string[], context: CliContext): Promise<number> {
@@ -56,22 +66,23 @@ function readArgv(verb: Verb, argv: readonly string[]): { words: readonly string
     return { words: positionals, flags: values as Flags };
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw badFlag(verb, argv, error);
+    throw badFlag(verb, error);
   }
 }
 
-function badFlag(verb: Verb, argv: readonly string[], error: TypeError): Error {
-  const wrong = argv.find(
-    (word) => /^--?[A-Za-z]/.test(word) && !Object.hasOwn(verb.flags, word.replace(/^-+/, '').replace(/=.*/s, '')),
-  );
-  const known = Object.keys(verb.flags).map((name) => `--${name}`);
-  if (wrong === undefined || !('code' in error) || error.code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION')
-    return fault(EXIT.usage, 'flag-wrong', error.message.split('\n')[0] ?? '', {
-      help: `see: ezvm ${verb.usage.split(' ')[0]} --help`,
+function badFlag(verb: Verb, error: TypeError): Error {
+  const name = verb.usage.split(' ')[0];
+  // Node tells the flag in its message only.
+  const [, wrong = ''] = /'(?:-\w, )?(--?[^'\s=]+)/.exec(error.message) ?? [];
+  const spec = Object.hasOwn(verb.flags, wrong.slice(2)) ? verb.flags[wrong.slice(2)] : undefined;
+  if (spec)
+    return fault(EXIT.usage, 'flag-wrong', `${wrong} takes ${spec.type === 'string' ? 'a' : 'no'} value`, {
+      help: spec.value === undefined ? `see: ezvm ${name} --help` : `as in ${wrong}=${spec.value}`,
     });
+  const known = Object.keys(verb.flags).map((each) => `--${each}`);
   const near = nearest(wrong, known);
-  return fault(EXIT.usage, 'flag-unknown', `ezvm ${verb.usage.split(' ')[0]} has no flag ${wrong}`, {
-    help: near ? `did you mean ${near}?` : `it has ${known.join(', ') || 'no flags'}`,
+  return fault(EXIT.usage, 'flag-unknown', `ezvm ${name} has no flag ${wrong}`, {
+    help: near ? `did you mean ${near}?` : `it has ${[...known, '--help'].join(', ')}`,
   });
 }
 

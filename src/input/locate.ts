@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, isAbsolute, resolve } from 'node:path';
+import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import { EXIT, fault } from '../core/diagnostic.ts';
+import { nearest } from '../core/nearest.ts';
 
 export interface VmPath {
   /** As the user would write it; messages show this. */
@@ -11,6 +12,7 @@ export interface VmPath {
 }
 
 const ENDING = /\.ya?ml$/;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** Whether an argument is a file rather than the name of a VM. */
 export function isFileRef(ref: string): boolean {
@@ -23,28 +25,35 @@ export function isFileRef(ref: string): boolean {
  * @throws EzvmError with every path that was tried
  */
 export function locate(ref: string, cwd: string, userConfig: string): VmPath {
-  if (isFileRef(ref)) return found(ref, cwd, [ref]);
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(ref))
+  if (isFileRef(ref)) return found(ref, cwd);
+  if (!NAME.test(ref))
     throw fault(EXIT.usage, 'name-refused', `${JSON.stringify(ref)} is no VM name`, {
       help: 'a name has letters, digits and . _ - only; to give a file, write ./FILE or a name ending in .yaml',
     });
   const candidates = [`${ref}.yaml`, `${userConfig}/vms/${ref}.yaml`, `/etc/ezvm/vms/${ref}.yaml`];
-  const hit = candidates.find((path) => statSync(resolve(cwd, path), { throwIfNoEntry: false })?.isFile());
-  return found(hit ?? candidates[0] ?? ref, cwd, candidates);
+  const hit = candidates.find((path) => {
+    const stat = look(resolve(cwd, path));
+    return typeof stat === 'object' && stat.isFile();
+  });
+  if (hit !== undefined) return found(hit, cwd);
+  const near = nearest(
+    ref,
+    listVmFiles(cwd, userConfig).map(({ stem }) => stem),
+  );
+  throw fault(EXIT.config, 'file-missing', `there is no VM ${ref}`, {
+    help: near === undefined ? `looked for ${candidates.join(', ')}` : `did you mean ${near}?`,
+  });
 }
 
-function found(path: string, cwd: string, tried: readonly string[]): VmPath {
+function found(path: string, cwd: string): VmPath {
   const absolute = isAbsolute(path) ? path : resolve(cwd, path);
-  const stat = statSync(absolute, { throwIfNoEntry: false });
-  if (!stat) {
-    const help = tried.length > 1 ? `looked for ${tried.join(', ')}` : undefined;
-    throw fault(
-      EXIT.config,
-      'file-missing',
-      tried.length > 1 ? `there is no VM ${basename(path).replace(ENDING, '')}` : `there is no file ${path}`,
-      { help },
-    );
+  const stat = look(absolute);
+  if (stat === undefined) {
+    const near = nearest(basename(path), yamlFilesIn(dirname(absolute)));
+    const name = near === undefined || !path.includes('/') ? near : `${dirname(path)}/${near}`;
+    throw fault(EXIT.config, 'file-missing', `there is no file ${path}`, { help: name && `did you mean ${name}?` });
   }
+  if (typeof stat === 'string') throw fault(EXIT.config, 'file-unreadable', `${path} cannot be looked at: ${stat}`);
   if (!stat.isFile())
     throw fault(
       EXIT.config,
@@ -53,6 +62,22 @@ function found(path: string, cwd: string, tried: readonly string[]): VmPath {
     );
   return { shown: path, absolute, stem: basename(absolute).replace(ENDING, '') };
 }
+
+/** What is at `path`; undefined for nothing, and a text where that cannot be known. */
+function look(path: string): Stats | string | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    return REASONS[code] ?? `error ${code}`;
+  }
+}
+
+const REASONS: { readonly [code: string]: string } = {
+  EACCES: 'permission denied',
+  ELOOP: 'its links lead in a circle',
+  ENAMETOOLONG: 'the name is too long',
+};
 
 /** VM files that `locate` would find by name, nearest first; one that hides another is listed alone. */
 export function listVmFiles(cwd: string, userConfig: string): VmPath[] {
@@ -64,6 +89,7 @@ export function listVmFiles(cwd: string, userConfig: string): VmPath[] {
   ] as const)
     for (const name of yamlFilesIn(dir)) {
       const stem = name.replace(ENDING, '');
+      if (!NAME.test(stem)) continue;
       // The working directory may hold YAML files of all kinds; the others hold VMs only.
       if (!found.has(stem) && (dir !== cwd || choosesTemplate(`${dir}/${name}`)))
         found.set(stem, { shown: `${prefix}${name}`, absolute: `${dir}/${name}`, stem });

@@ -13,18 +13,31 @@ export interface PrintOptions {
 
 /** All diagnostics as text, errors last so that they stay in sight; one line each, a code frame and the help. */
 export function printDiagnostics(diagnostics: readonly Diagnostic[], options: PrintOptions): string {
-  const rank = { note: 0, warning: 1, error: 2 };
-  const sorted = diagnostics.toSorted(
-    (a, b) => rank[a.severity] - rank[b.severity] || compareOrigins(a.origin, b.origin),
-  );
-  const shown = sorted.slice(-MOST).map((diagnostic) => printDiagnostic(diagnostic, options));
-  if (sorted.length > MOST) shown.unshift(`(${sorted.length - MOST} more are not shown)\n`);
+  const sorted = inReadingOrder(diagnostics);
+  const errors = sorted.filter(({ severity }) => severity === 'error').slice(0, MOST);
+  const others = sorted.filter(({ severity }) => severity !== 'error').slice(0, MOST - errors.length);
+  const shown = [...others, ...errors].map((diagnostic) => printDiagnostic(diagnostic, options));
+  const hidden = diagnostics.length - shown.length;
+  if (hidden > 0) shown.push(`(${hidden} more are not shown)\n`);
   return shown.join('');
 }
 
-function compareOrigins(a: Origin | undefined, b: Origin | undefined): number {
-  if (!a || !b || a.file !== b.file) return 0;
-  return a.line - b.line || a.column - b.column;
+/** Notes, warnings, errors; each by file, line and column, and what has no place at the end. */
+function inReadingOrder(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  const severities = ['note', 'warning', 'error'];
+  const files = [...new Set(diagnostics.map(({ origin }) => origin?.file))].toSorted(
+    (a, b) => Number(a === undefined) - Number(b === undefined),
+  );
+  const key = ({ severity, origin }: Diagnostic): number[] => [
+    severities.indexOf(severity),
+    files.indexOf(origin?.file),
+    origin?.line ?? 0,
+    origin?.column ?? 0,
+  ];
+  return diagnostics
+    .map((diagnostic) => ({ diagnostic, key: key(diagnostic) }))
+    .toSorted((a, b) => a.key.map((part, index) => part - (b.key[index] ?? 0)).find((part) => part !== 0) ?? 0)
+    .map(({ diagnostic }) => diagnostic);
 }
 
 function printDiagnostic({ severity, message, origin, help }: Diagnostic, { colour, source }: PrintOptions): string {
@@ -43,7 +56,8 @@ function printDiagnostic({ severity, message, origin, help }: Diagnostic, { colo
 }
 
 function codeFrame(origin: Origin, text: string | undefined): string[] {
-  const line = text?.split(/\r?\n/)[origin.line - 1];
+  // A tab would be shown wider than the blank that stands for it in the line below.
+  const line = text?.split(/\r?\n/)[origin.line - 1]?.replaceAll('\t', ' ');
   if (line === undefined || line.trim() === '') return [];
   // A long line is shown around the place that matters.
   const start = Math.max(0, origin.column - 60);
