@@ -169,6 +169,18 @@ describe('a sidecar that QEMU needs', () => {
     },
   );
 
+  it('and that is killed while QEMU hangs is named at once', async () => {
+    const plan = buildPlan(lab, withTpm(lab));
+    const kill = killAt(plan, 'qemu: recorded');
+    const [diagnostic] = await refused(plan, {
+      onStep: async (moment) => {
+        if (moment === 'qemu: recorded') process.kill(readState(plan.vm.runDir)?.qemu?.pid ?? 0, 'SIGSTOP');
+        await kill(moment);
+      },
+    });
+    expect(diagnostic?.message).toMatch(/^swtpm, which QEMU needs, was killed by SIGKILL/);
+  });
+
   it('and that is killed when the guest is just let go is a warning', async () => {
     const plan = buildPlan(lab, withTpm(lab));
     const { warnings } = await launch(plan, { onStep: killAt(plan, 'qemu: continued') });
@@ -230,6 +242,25 @@ describe('a full disk', () => {
   );
 
   it.skipIf(!mounted)(
+    `where the lock is signed leaves no lock${mounted ? '' : ' (needs root and mount)'}`,
+    async () => {
+      mkdirSync(lab.runRoot, { mode: 0o700 });
+      mount(lab.runRoot, 'size=4k');
+      try {
+        writeFileSync(join(lab.runRoot, '.filler'), Buffer.alloc(4096));
+        const lock = join(lab.runRoot, '.vm.lock');
+        await expect(launch(buildPlan(lab))).rejects.toMatchObject({
+          exit: 3,
+          message: `cannot start VM vm: ${lock}: the disk is full`,
+        });
+        expect(lab.leftovers()).toEqual(['.filler']);
+      } finally {
+        umount(lab.runRoot);
+      }
+    },
+  );
+
+  it.skipIf(!mounted)(
     `under the state directory leaves no half of a copied file${mounted ? '' : ' (needs root and mount)'}`,
     async () => {
       const state = join(lab.dir, 'state');
@@ -248,7 +279,10 @@ describe('a full disk', () => {
   );
 
   function canMount(): boolean {
-    return spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'ezvm-test', '/mnt']).status === 0 && umount('/mnt');
+    return (
+      spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'ezvm-test', '/mnt']).status === 0 &&
+      spawnSync('umount', ['/mnt']).status === 0
+    );
   }
 
   function mount(dir: string, options: string): void {
@@ -256,7 +290,11 @@ describe('a full disk', () => {
     expect(status, String(stderr)).toBe(0);
   }
 
+  /** Fails when something still has a file open there. */
   function umount(dir: string): boolean {
-    return spawnSync('umount', [dir]).status === 0;
+    const clean = spawnSync('umount', [dir]).status === 0;
+    if (!clean) spawnSync('umount', ['-l', dir]);
+    expect(clean, `${dir} is in use`).toBe(true);
+    return clean;
   }
 });

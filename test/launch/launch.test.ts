@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isAlive } from '../../src/admin/process.ts';
@@ -51,5 +51,27 @@ describe('launch', () => {
     expect(state.sidecars.map(({ name, when }) => [name, when])).toEqual([['swtpm', 'before']]);
     expect(state.sidecars.every(isAlive)).toBe(true);
     await stop(plan.vm, { force: true });
+  });
+
+  it('gives QEMU nothing of its own: no descriptor, no directory, no terminal, no variable of Node', async () => {
+    process.env['NODE_EZVM_TEST'] = 'x';
+    const { state } = await launch(buildPlan(lab), { session: { DISPLAY: ':7' } });
+    delete process.env['NODE_EZVM_TEST'];
+    const proc = `/proc/${state.qemu?.pid}`;
+    const files = readdirSync(`${proc}/fd`).map((fd) => readlinkSync(`${proc}/fd/${fd}`));
+    expect(files.filter((file) => /\.lock|journal|state\.json/.test(file))).toEqual([]);
+    expect(readlinkSync(`${proc}/cwd`)).toBe('/');
+    const environment = readFileSync(`${proc}/environ`, 'utf8').split('\0');
+    expect(environment.filter((entry) => entry.startsWith('NODE_'))).toEqual([]);
+    expect(environment).toContain('DISPLAY=:7');
+    const session = readFileSync(`${proc}/stat`, 'utf8').split(') ')[1]?.split(' ')[3];
+    expect(Number(session)).toBe(state.qemu?.pid);
+  });
+
+  it('warns of too little memory, and starts all the same', async () => {
+    const requirement = { kind: 'memory', bytes: 2 ** 50, origin: { file: 'vm.yaml', line: 2, column: 9 } } as const;
+    const { warnings } = await launch(buildPlan(lab, { requirements: [requirement] }));
+    expect(warnings).toMatchObject([{ severity: 'warning', code: 'memory-short', origin: requirement.origin }]);
+    expect(warnings[0]?.message).toMatch(/^the VM may use 1P of memory, but only [\d.]+G are available$/);
   });
 });
