@@ -1,6 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readState } from '../../src/admin/state.ts';
@@ -279,10 +289,11 @@ describe('a full disk', () => {
   );
 
   function canMount(): boolean {
-    return (
-      spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'ezvm-test', '/mnt']).status === 0 &&
-      spawnSync('umount', ['/mnt']).status === 0
-    );
+    const dir = mkdtempSync(join(tmpdir(), 'ezvm-m-'));
+    const works = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'ezvm-test', dir]).status === 0;
+    if (works) spawnSync('umount', [dir]);
+    rmSync(dir, { recursive: true });
+    return works;
   }
 
   function mount(dir: string, options: string): void {
