@@ -5,7 +5,6 @@ import { findDirs } from '../host/dirs.ts';
 import { isFileRef } from '../input/locate.ts';
 import type { PlannedVm } from '../plan/plan.ts';
 import type { CliContext } from './context.ts';
-import { loadModel } from './pipeline.ts';
 
 /** A VM as the administering verbs name it: it need not run, and its file need not exist any more. */
 export interface VmRef {
@@ -20,7 +19,7 @@ export function runRoot(context: CliContext): string {
 
 /** The VM that a name or a VM file means. */
 export async function resolveVm(ref: string, context: CliContext): Promise<VmRef> {
-  const name = isFileRef(ref) ? (await loadModel(ref, {}, context)).spec.name : ref;
+  const name = isFileRef(ref) ? await nameIn(ref, context) : ref;
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name))
     throw fault(EXIT.usage, 'name-refused', `${JSON.stringify(name)} is no VM name`);
   return { name, runDir: `${runRoot(context)}/${name}` };
@@ -35,4 +34,9 @@ export async function bootedVm(ref: string, context: CliContext): Promise<Planne
   const plan = readBootedPlan(runDir);
   if (!plan) throw fault(EXIT.state, 'vm-down', `VM ${name} is not running`, { help: 'see what runs: ezvm status' });
   return plan.vm;
+}
+
+async function nameIn(file: string, context: CliContext): Promise<string> {
+  const { loadModel } = await import('./model.ts');
+  return (await loadModel(file, {}, context)).spec.name;
 }

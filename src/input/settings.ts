@@ -1,6 +1,8 @@
 import { statSync } from 'node:fs';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { entryOf, type MapNode, type SourceDoc, toPlain } from '../core/source.ts';
+import { readText } from './read.ts';
+import { refuseUntrusted } from './trust.ts';
 
 /** What `ezvm.yaml` in a settings directory says about the host, and the layer it lays under every VM. */
 export interface Settings {
@@ -15,26 +17,36 @@ export interface Settings {
 
 const NAME = 'ezvm.yaml';
 
+/** A settings file before it is understood. */
+export interface SettingsFile {
+  readonly dir: string;
+  readonly file: string;
+  readonly text: string;
+}
+
 /**
- * Reads the settings in `dir`, if there are any that this user may trust: a file or directory that someone else could
- * have written is refused, because settings name programs to run.
- * @param parse keeps positions, and throws an EzvmError for a file with faults
+ * The settings file in `dir`, if there is one that this user may trust: a file or directory that someone else could have
+ * written is refused, because settings name programs to run.
+ * @throws EzvmError
  */
-export async function readSettings(
-  dir: string,
-  euid: number,
-  parse: (text: string, file: string) => SourceDoc,
-): Promise<Settings | undefined> {
+export function findSettings(dir: string, euid: number): SettingsFile | undefined {
   const file = `${dir}/${NAME}`;
   const stat = statSync(file, { throwIfNoEntry: false });
   if (!stat) return undefined;
-  if ((stat.uid !== euid && stat.uid !== 0) || (stat.mode & 0o002) !== 0)
-    throw fault(
-      EXIT.config,
-      'settings-untrusted',
-      `${file} could have been written by someone else, and settings name programs to run`,
-      { help: `make it yours: chown ${euid} ${file} && chmod go-w ${file}` },
-    );
+  if (!stat.isFile()) throw fault(EXIT.config, 'file-wrong', `${file} is no ordinary file`);
+  refuseUntrusted(dir, euid);
+  refuseUntrusted(file, euid);
+  return { dir, file, text: readText(file, file) };
+}
+
+/**
+ * Reads a settings file.
+ * @param parse keeps positions, and throws an EzvmError for a file with faults
+ */
+export async function readSettings(
+  { dir, file }: SettingsFile,
+  parse: (text: string, file: string) => SourceDoc,
+): Promise<Settings | undefined> {
   const doc = await loadWithCosmiconfig(dir, parse);
   if (!doc) return undefined;
   const { vm, ...host } = toPlain(doc.root) as { vm?: unknown } & Record<string, unknown>;

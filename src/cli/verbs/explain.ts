@@ -3,7 +3,8 @@ import { EXIT, fault } from '../../core/diagnostic.ts';
 import { formatOrigin, type Origin } from '../../core/origin.ts';
 import { shellJoin } from '../../core/quote.ts';
 import { renderOption } from '../../qemu/render.ts';
-import { makePlan, type Planned } from '../pipeline.ts';
+import { loadModel, type Model, pathsOf, planModel } from '../model.ts';
+import { findFacts, type Planned } from '../pipeline.ts';
 import { printable } from '../print/diagnostics.ts';
 import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
 
@@ -26,12 +27,14 @@ export const verb: Verb = {
   flags: { ...PLAN_FLAGS, ...JSON_FLAG },
   words: [1, 2],
   async run([ref = '', key], flags, context) {
-    const planned = await makePlan(ref, flags, context);
-    const values = explainValues(planned);
+    const model = await loadModel(ref, flags, context);
+    const { facts } = await findFacts(pathsOf(model.spec), model.settings, flags, context);
+    const plan = planModel(model, facts);
+    const values = explainValues(model);
     const wanted =
       key === undefined ? values : values.filter((value) => value.key === key || value.key.startsWith(`${key}.`));
     if (key !== undefined && wanted.length === 0) throw unknownKey(key, values);
-    const options = key === undefined ? explainOptions(planned) : [];
+    const options = key === undefined ? explainOptions({ plan, facts }) : [];
     if (flags['json'])
       context.out(`${JSON.stringify(key === undefined ? { values: wanted, options } : wanted, undefined, 2)}\n`);
     else
@@ -42,7 +45,7 @@ export const verb: Verb = {
   },
 };
 
-function explainValues({ spec, catalog }: Planned): Explained[] {
+function explainValues({ spec, catalog }: Model): Explained[] {
   return spec.devices.flatMap((device) => {
     const plural = catalog.section(device.section)?.plural !== undefined;
     const prefix = plural ? `${device.section}.${device.id}` : device.section;

@@ -1,0 +1,111 @@
+import { dirname, resolve } from 'node:path';
+import { Catalog } from '../catalog/catalog.ts';
+import type { TemplateSource } from '../catalog/template.ts';
+import { type Diagnostic, EXIT, EzvmError } from '../core/diagnostic.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { readSettings, type Settings, type SettingsFile } from '../input/settings.ts';
+import { builtTemplates, stackTemplates } from '../input/templates.ts';
+import { collectLayers, type OuterLayer } from '../model/layers.ts';
+import { merge } from '../model/merge.ts';
+import { parse } from '../model/parse.ts';
+import type { VmSpec } from '../model/spec.ts';
+import { type Layer, type Tree, toTree } from '../model/tree.ts';
+import { validate } from '../model/validate.ts';
+import { assemble } from '../plan/assemble.ts';
+import type { Plan } from '../plan/plan.ts';
+import { RESOLVERS } from '../plan/resolvers/index.ts';
+import type { CliContext } from './context.ts';
+import { type Inputs, readInputs } from './inputs.ts';
+import type { Flags } from './verb.ts';
+
+/** A VM after validation, with everything that went into it. */
+export interface Model {
+  readonly layers: readonly Layer[];
+  readonly merged: Tree;
+  readonly spec: VmSpec;
+  readonly catalog: Catalog;
+  readonly settings: readonly Settings[];
+}
+
+/**
+ * The pipeline up to `validate`: locate, read, parse, layer, merge, validate.
+ * @param ref a file or a VM's name
+ * @throws EzvmError with every fault of the configuration
+ */
+export async function loadModel(ref: string, flags: Flags, context: CliContext): Promise<Model> {
+  return makeModel(readInputs(ref, flags, context), context);
+}
+
+/** The same from inputs that were read before. */
+export async function makeModel(inputs: Inputs, context: CliContext): Promise<Model> {
+  const { vm, text, sets, cwd, home } = inputs;
+  const { doc, diagnostics } = parse(text, vm.shown);
+  const settings = await readAllSettings(inputs.settings);
+  const own: OuterLayer[] = [{ label: 'VM file', dir: dirname(vm.absolute), doc }];
+  if (sets.length > 0) {
+    const { parseSetting } = await import('./settings-flag.ts');
+    own.push(...sets.map((setting) => ({ label: '--set', dir: cwd, doc: parseSetting(setting) })));
+  }
+  const catalog = new Catalog(await findTemplates(context.dist, inputs.templates));
+  const outer = settings.map((each) => ({ label: 'settings', dir: each.dir, doc: each.vm }));
+  const collected = collectLayers(catalog, outer, own);
+  const merged = merge(collected.layers.map((layer) => toTree(layer, catalog.sections)));
+  const validated = validate(collected.layers, merged, catalog, {
+    file: vm.absolute,
+    stem: vm.stem,
+    resolvePath: (dir, path) => resolve(dir || cwd, path.replace(/^~(?=\/|$)/, home)),
+  });
+  diagnostics.push(...collected.diagnostics, ...validated.diagnostics);
+  refuse(diagnostics, EXIT.config);
+  return { layers: collected.layers, merged, spec: validated.spec, catalog, settings };
+}
+
+/**
+ * Plans a model for the host of `facts`.
+ * @throws EzvmError with the faults of the configuration that show only here
+ */
+export function planModel(model: Model, facts: HostFacts): Plan {
+  const { plan, diagnostics } = assemble(model.spec, model.catalog, facts);
+  refuse(diagnostics, EXIT.config);
+  return plan;
+}
+
+/** Host paths that a VM names and a plan may want to know about. */
+export function pathsOf(spec: VmSpec): string[] {
+  return spec.devices.flatMap((device) =>
+    Object.entries(device.params).flatMap(([name, { value }]) =>
+      device.template.params[name]?.expect !== undefined && typeof value === 'string' ? [value] : [],
+    ),
+  );
+}
+
+/** Throws when there is an error among the diagnostics. */
+function refuse(diagnostics: readonly Diagnostic[], exit: number): void {
+  if (diagnostics.some(({ severity }) => severity === 'error')) throw new EzvmError(diagnostics, exit);
+}
+
+async function readAllSettings(files: readonly SettingsFile[]): Promise<Settings[]> {
+  if (files.length === 0) return [];
+  const { parseSound } = await import('./parse-sound.ts');
+  const read = await Promise.all(files.map((file) => readSettings(file, parseSound)));
+  return read.filter((settings) => settings !== undefined);
+}
+
+async function findTemplates(dist: string, dirs: readonly string[]): Promise<TemplateSource> {
+  const sources: TemplateSource[] = [builtTemplates(`${dist}/templates.json`)];
+  for (const dir of dirs) sources.unshift(await ownTemplates(dir, sources));
+  return sources.length === 1 && sources[0] ? sources[0] : stackTemplates(sources);
+}
+
+/** Templates of the user's own, judged as strictly as the package's, which they may build on. */
+async function ownTemplates(dir: string, below: readonly TemplateSource[]): Promise<TemplateSource> {
+  const [{ parseSound }, { directoryTemplates }, { lintTemplates }] = await Promise.all([
+    import('./parse-sound.ts'),
+    import('../input/templates.ts'),
+    import('../catalog/lint.ts'),
+  ]);
+  const source = directoryTemplates(dir, dir, parseSound);
+  const scope = { all: stackTemplates([source, ...below]), resolvers: Object.keys(RESOLVERS) };
+  refuse(lintTemplates(source, scope), EXIT.config);
+  return source;
+}
