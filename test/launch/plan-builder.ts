@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readJournal } from '../../src/admin/journal.ts';
-import { endProcess, findSpawned } from '../../src/admin/process.ts';
+import { endProcess, findSpawned, identify, type ProcessIdentity } from '../../src/admin/process.ts';
 import { listRunDirs } from '../../src/admin/run-dir.ts';
 import type { Plan, Requirement, Sidecar, Step } from '../../src/plan/plan.ts';
 import type { QemuOption } from '../../src/qemu/option.ts';
@@ -42,15 +42,20 @@ export function makeLab(): Lab {
       ...processes().map(({ argv }) => argv.join(' ')),
     ],
     async sweep() {
-      const changes = existsSync(runRoot)
-        ? listRunDirs(runRoot).flatMap((name) => readJournal(join(runRoot, name)))
-        : [];
-      const spawned = changes.filter((change) => change.change === 'spawned');
-      const intents = changes.filter((change) => change.change === 'spawn');
-      for (const one of [...spawned, ...findSpawned(intents)]) await endProcess(one, 200);
+      const own = [...processes().map(({ pid }) => identify(pid)), ...recorded(runRoot)];
+      for (const one of own) if (one) await endProcess(one, 200);
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** Processes that name no directory, such as `sleep`. */
+function recorded(runRoot: string): ProcessIdentity[] {
+  const changes = listRunDirs(runRoot).flatMap((name) => readJournal(join(runRoot, name)));
+  return [
+    ...changes.filter((change) => change.change === 'spawned'),
+    ...findSpawned(changes.filter((change) => change.change === 'spawn')),
+  ];
 }
 
 function commandLine(pid: string): string[] {
