@@ -6,19 +6,20 @@ import { describe, expect, it } from 'vitest';
 const RANKS = [
   ['core'],
   ['qemu'],
-  ['catalog', 'input', 'host'],
+  ['catalog', 'host'],
+  ['input'],
   ['model'],
   ['plan'],
   ['formats', 'admin'],
   ['launch'],
   ['cli'],
-  ['main.ts'],
+  ['main.ts', 'start.ts'],
 ];
 /** Folders that only compute. */
 const PURE = ['core', 'qemu', 'model', 'plan'];
 /** Which folders may import which package of npm. */
 const PACKAGES: Record<string, readonly string[]> = {
-  yaml: ['model'],
+  yaml: ['model', 'cli'],
   'deepmerge-ts': ['model'],
   zod: ['catalog', 'input', 'host'],
   cosmiconfig: ['input'],

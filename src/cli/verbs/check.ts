@@ -1,6 +1,7 @@
 import type { Diagnostic } from '../../core/diagnostic.ts';
 import { EXIT, EzvmError } from '../../core/diagnostic.ts';
 import { judgeRequirements } from '../../plan/judge.ts';
+import type { Plan } from '../../plan/plan.ts';
 import { checkOptions } from '../../qemu/schema.ts';
 import { makePlan } from '../pipeline.ts';
 import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
@@ -19,9 +20,7 @@ export const verb: Verb = {
       const { loadSchema } = await import('../../host/probe.ts');
       const schema = await loadSchema(facts);
       const refused = schema ? checkOptions(plan.qemu.options, schema) : [];
-      const elsewhere = flags['host'] !== undefined;
-      const { preflight } = await import('../../launch/preflight.ts');
-      const missing = elsewhere ? judgeRequirements(plan.requirements, facts) : await preflight(plan);
+      const missing = flags['host'] === undefined ? await lookHere(plan) : judgeRequirements(plan.requirements, facts);
       diagnostics = [...plan.notes, ...refused, ...missing];
       if (hasError(missing)) exit = EXIT.host;
       if (hasError(refused)) exit = EXIT.config;
@@ -36,6 +35,23 @@ export const verb: Verb = {
     return exit;
   },
 };
+
+/** What this host lacks; a VM that runs holds its own ports. */
+async function lookHere(plan: Plan): Promise<readonly Diagnostic[]> {
+  const [{ preflight }, { isUp, readState }] = await Promise.all([
+    import('../../launch/preflight.ts'),
+    import('../../admin/state.ts'),
+  ]);
+  const own = isUp(readState(plan.vm.runDir))
+    ? plan.requirements.filter(({ kind }) => kind !== 'port')
+    : plan.requirements;
+  try {
+    return await preflight({ ...plan, requirements: own });
+  } catch (error) {
+    if (error instanceof EzvmError) return error.diagnostics;
+    throw error;
+  }
+}
 
 function hasError(diagnostics: readonly Diagnostic[]): boolean {
   return diagnostics.some(({ severity }) => severity === 'error');
