@@ -33,6 +33,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     note: (note: Diagnostic) => notes.push(note),
     require: (requirement: Requirement) => requirements.push(requirement),
     step: (step: Step) => steps.push(step),
+    refuse: (fault: Omit<Diagnostic, 'severity'>) => diagnostics.push({ severity: 'error', ...fault }),
   };
   const report = (diagnostic: Diagnostic): unknown => diagnostics.push(diagnostic);
   refuseDirectories([runDir, stateDir], report);

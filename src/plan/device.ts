@@ -38,6 +38,8 @@ export interface PlanContext {
   readonly note: (diagnostic: Diagnostic) => void;
   readonly require: (requirement: Requirement) => void;
   readonly step: (step: Step) => void;
+  /** A fault of the configuration that shows only here, such as two settings that QEMU does not take together. */
+  readonly refuse: (fault: Omit<Diagnostic, 'severity'>) => void;
 }
 
 /** What code contributes to a device whose values cannot be written down as data. */

@@ -1,30 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { Catalog } from '../../src/catalog/catalog.ts';
 import type { ParamValue } from '../../src/catalog/params.ts';
-import type { DeviceTemplate, ParamSpec, SectionSpec } from '../../src/catalog/template.ts';
+import type { DeviceTemplate, ParamSpec } from '../../src/catalog/template.ts';
 import type { HostFacts } from '../../src/host/facts.ts';
-import { defaultOf } from '../../src/model/devices.ts';
-import type { DeviceSpec, VmSpec } from '../../src/model/spec.ts';
+import type { VmSpec } from '../../src/model/spec.ts';
 import { assemble } from '../../src/plan/assemble.ts';
 import { RESOLVERS } from '../../src/plan/resolvers/index.ts';
-import { folderTemplates } from '../checkout.ts';
-import { hostFacts, specOf } from '../planned.ts';
+import { CATALOG, choicesOf, DEVICES, specWith, type Values } from '../one-device.ts';
+import { hostFacts } from '../planned.ts';
 import { brokenReferences, sharedPlaces } from './references.ts';
 
-const catalog = new Catalog(folderTemplates());
 const HOSTS = { laptop: hostFacts('laptop'), bare: hostFacts('bare') };
-
-const DEVICES = catalog.sections.flatMap((section) =>
-  catalog
-    .types(section)
-    .map((type) => ({ name: `${section.folder}/${type}`, section, template: templateOf(section, type) })),
-);
-
-function templateOf(section: SectionSpec, type: string): DeviceTemplate {
-  const template = catalog.device(section, type);
-  if (!template) throw new Error(`${section.folder}/${type}`);
-  return template;
-}
 
 /** One value of each type, where a template does not list them. */
 const SAMPLES: { readonly [type in ParamSpec['type']]: ParamValue } = {
@@ -50,13 +35,6 @@ function sampleOf(spec: ParamSpec): ParamValue {
   return spec.of === 'pci' ? [item, '0000:03:00.1'] : [item];
 }
 
-function choicesOf({ type, of }: ParamSpec): readonly ParamValue[] | undefined {
-  if (type === 'bool') return [true, false];
-  return type === 'enum' && Array.isArray(of) ? (of as string[]) : undefined;
-}
-
-type Values = { readonly [name: string]: ParamValue };
-
 /**
  * Every combination of a template's enumerated parameters, each twice: with all the others given, and with none but those
  * required. A parameter whose default is null is also tried unset.
@@ -76,30 +54,14 @@ function combinations({ params }: DeviceTemplate): Values[] {
   }, bases);
 }
 
-/** A machine with nothing on it but what the device under test brings. */
-const EMPTY = specOf(
-  'template: other\nrng: none\nsmbios: none\ngpu: none\ndisplay: none\naudio: none\nusb: none\n',
-  catalog,
-).spec;
-
-function withDevice(section: SectionSpec, template: DeviceTemplate, values: Values): VmSpec {
-  const id = section.internal ? template.type : section.plural === undefined ? section.name : `${section.plural}0`;
-  const params = Object.fromEntries(
-    Object.entries(template.params).map(([name, spec]) => {
-      const fallback = defaultOf(template, name, spec);
-      return [name, Object.hasOwn(values, name) ? { ...fallback, value: values[name] ?? null } : fallback];
-    }),
-  );
-  const device: DeviceSpec = { section: section.name, id, template, params, index: 0, origin: undefined };
-  return { ...EMPTY, devices: [...EMPTY.devices.filter((other) => other.section !== section.name), device] };
-}
-
 /** What is wrong with the plan of one combination. */
 function faultsOf(spec: VmSpec, facts: HostFacts): string[] {
-  const first = assemble(spec, catalog, facts);
+  const first = assemble(spec, CATALOG, facts);
   const text = JSON.stringify(first);
-  const faults = first.diagnostics.map(({ message }) => message);
-  if (JSON.stringify(assemble(spec, catalog, facts)) !== text) faults.push('a second plan differs');
+  const faults = first.diagnostics.map(({ code, message }) => `${code}: ${message}`);
+  // Settings that do not go together are told; what would come of them is no plan.
+  if (faults.length > 0) return faults.filter((fault) => !fault.startsWith('combination-refused: '));
+  if (JSON.stringify(assemble(spec, CATALOG, facts)) !== text) faults.push('a second plan differs');
   if (/\$\{|undefined|\[object/.test(text)) faults.push(`something was not replaced: ${text.slice(0, 400)}`);
   return [...faults, ...brokenReferences(first.plan.qemu.options), ...sharedPlaces(first.plan.qemu.options)];
 }
@@ -108,11 +70,11 @@ describe('L5, L6, L8: every combination of enumerated parameters', () => {
   const counted = DEVICES.map((device) => ({ ...device, combos: combinations(device.template) }));
 
   it.each(counted.map((each) => ({ ...each, count: each.combos.length })))(
-    '$name: $count plans are sound, whole and the same twice',
-    ({ section, template, combos }) => {
+    '$name: $count plans are sound, whole and the same twice, or refused by name',
+    ({ combos, ...device }) => {
       for (const values of combos)
         for (const facts of combos.length > 2000 ? [HOSTS.laptop] : Object.values(HOSTS)) {
-          const faults = faultsOf(withDevice(section, template, values), facts);
+          const faults = faultsOf(specWith(device, values), facts);
           if (faults.length > 0) expect.fail(`${JSON.stringify(values)}\n${faults.join('\n')}`);
         }
     },

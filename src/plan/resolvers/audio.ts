@@ -4,11 +4,23 @@ import { type PlanContext, type PlannedDevice, param, type Resolved } from '../d
 /** Needs code because the right sound back-end follows from the display and from what QEMU was built with. */
 export function resolveAudio(device: PlannedDevice, context: PlanContext): Resolved {
   const asked = param<string>(device, 'backend') ?? 'auto';
+  if (asked === 'spice' && !hasSpice(context))
+    context.refuse({
+      code: 'combination-refused',
+      message: 'audio.backend is spice, and there is no SPICE server',
+      help: 'add `display: spice` or a `spice:` section, or choose another backend',
+      origin: device.params['backend']?.origin ?? device.origin,
+    });
   return { values: { backend: asked === 'auto' ? chooseBackend(context) : asked } };
 }
 
-function chooseBackend({ devices, facts, version }: PlanContext): string {
-  if (devices.some((device) => device.section === 'spice')) return 'spice';
+function hasSpice({ devices }: PlanContext): boolean {
+  return devices.some((device) => device.section === 'spice');
+}
+
+function chooseBackend(context: PlanContext): string {
+  const { devices, facts, version } = context;
+  if (hasSpice(context)) return 'spice';
   if (!devices.some((device) => device.section === 'display' && device.template.type !== 'none')) return 'none';
   const built = facts.qemu?.audiodevs;
   // PipeWire came with QEMU 8.1 and also serves programs of PulseAudio.

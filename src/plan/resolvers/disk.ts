@@ -14,17 +14,40 @@ const FORMAT_BY_ENDING: ReadonlyMap<string, string> = new Map([
 export function resolveDisk(device: PlannedDevice, context: PlanContext): Resolved {
   const file = param<string>(device, 'file');
   const cache = param<string>(device, 'cache') ?? 'writeback';
+  const direct = cache === 'none' || cache === 'directsync';
+  refuseCombinations(device, direct, context);
   return {
     values: {
       protocol: file !== null && isDevice(file, context) ? 'host_device' : 'file',
       format: file === null ? null : chooseFormat(device, file, context),
       bootindex: bootIndex(device, context),
       // QEMU's own table of cache modes (qemu-options: -drive cache=).
-      'cache-direct': cache === 'none' || cache === 'directsync',
+      'cache-direct': direct,
       'cache-no-flush': cache === 'unsafe',
       'write-cache': cache === 'writethrough' || cache === 'directsync' ? 'off' : 'on',
+      'detect-zeroes': param<string>(device, 'detect-zeroes') ?? (param(device, 'discard') === false ? 'on' : 'unmap'),
     },
   };
+}
+
+/** Settings that QEMU does not take together (tried on 7.2). */
+function refuseCombinations(device: PlannedDevice, direct: boolean, { refuse }: PlanContext): void {
+  const is = (name: string, value: unknown): boolean => param(device, name) === value;
+  const refuseAt = (name: string, message: string, help: string): void =>
+    refuse({
+      code: 'combination-refused',
+      message: `${device.id}: ${message}`,
+      help,
+      origin: device.params[name]?.origin ?? device.origin,
+    });
+  if (is('aio', 'native') && !direct)
+    refuseAt('aio', "aio: native goes around the host's cache", 'use it with `cache: none` or `cache: directsync`');
+  if (is('detect-zeroes', 'unmap') && is('discard', false))
+    refuseAt('detect-zeroes', 'detect-zeroes: unmap discards, and discard is off', 'write `detect-zeroes: on`');
+  if (is('bus', 'sata') && is('read-only', true))
+    refuseAt('read-only', 'a SATA disk cannot be read-only', 'use another bus, or a drive of the type cdrom');
+  if (device.template.type === 'cdrom' && is('bus', 'usb') && is('file', null))
+    refuseAt('bus', 'a USB drive cannot be empty', 'give it a file, or use another bus');
 }
 
 /** A link may lead to a device from anywhere, and /dev/shm holds files; only where nobody looked does the name decide. */

@@ -1,0 +1,121 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { afterAll } from 'vitest';
+import type { Plan } from '../../src/plan/plan.ts';
+import { connectQmp, type QmpClient } from '../../src/qemu/qmp.ts';
+import { openScreen } from './screen.ts';
+
+/** What a QEMU said of a command line. */
+export interface Verdict {
+  /** As `query-status` answers; undefined when it never did. */
+  readonly status: string | undefined;
+  /** What it wrote on stderr, less what says nothing about the options. */
+  readonly complaints: readonly string[];
+}
+
+/** Far longer than any start takes, even with every processor busy. */
+const PATIENCE_MS = 60_000;
+
+/** Debian's build says this of each module of its own that is in a package not installed. */
+const CHATTER = [/module \S+ not found, do you want to install/];
+
+let running = 0;
+const waiting: (() => void)[] = [];
+
+/** Runs no more than one QEMU for each processor. */
+async function inTurn<T>(act: () => Promise<T>): Promise<T> {
+  if (running >= availableParallelism()) await new Promise<void>((resolve) => waiting.push(resolve));
+  else running++;
+  try {
+    return await act();
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else running--;
+  }
+}
+
+/**
+ * Starts QEMU with a plan's command line, paused, and the sidecars it needs; waits until it answers or dies, and ends
+ * all of it.
+ * @param argv in the place of the plan's own
+ * @param ask what else to ask a QEMU that answers
+ */
+export function startPaused(
+  plan: Plan,
+  argv: readonly string[] = plan.qemu.argv,
+  ask?: (qmp: QmpClient) => Promise<void>,
+): Promise<Verdict> {
+  return inTurn(async () => {
+    for (const dir of [plan.vm.runDir, plan.vm.stateDir]) mkdirSync(dir, { recursive: true });
+    for (const step of plan.steps) {
+      if (step.do === 'mkdir') mkdirSync(step.path, { recursive: true });
+      else {
+        mkdirSync(dirname(step.to), { recursive: true });
+        copyFileSync(step.from, step.to);
+      }
+    }
+    const sidecars: ChildProcess[] = [];
+    try {
+      for (const { argv: words, ready, when } of plan.sidecars) {
+        if (when !== 'before') continue;
+        sidecars.push(bound(words, ['ignore', 'ignore', 'inherit']));
+        await appears(ready?.socket);
+      }
+      return await judge(argv, ask);
+    } finally {
+      await Promise.all(sidecars.map(end));
+    }
+  });
+}
+
+async function judge(argv: readonly string[], ask?: (qmp: QmpClient) => Promise<void>): Promise<Verdict> {
+  const channel = ['-S', '-chardev', 'socket,id=judge,fd=3', '-mon', 'chardev=judge,mode=control'];
+  const child = bound([...argv, ...channel], ['ignore', 'ignore', 'pipe', 'pipe']);
+  let stderr = '';
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+    stderr += chunk;
+  });
+  let status: string | undefined;
+  try {
+    const qmp = await connectQmp(child.stdio[3] as Duplex, { timeoutMs: PATIENCE_MS });
+    const answer = (await qmp.execute('query-status', undefined, PATIENCE_MS)) as { status?: string };
+    status = answer.status;
+    await ask?.(qmp);
+  } catch (error) {
+    // It died; stderr tells why.
+    if (status !== undefined) throw error;
+  } finally {
+    await end(child);
+  }
+  const lines = stderr.split('\n').filter((line) => line.trim() !== '' && !CHATTER.some((one) => one.test(line)));
+  return { status, complaints: lines };
+}
+
+/** What every child finds in its environment beside ours. */
+const screen = await openScreen();
+afterAll(screen.close);
+
+/** A child that dies with us, even by SIGKILL. */
+function bound(argv: readonly string[], stdio: ('ignore' | 'pipe' | 'inherit')[]): ChildProcess {
+  const [program = '', ...rest] = ['/usr/bin/setpriv', '--pdeathsig=KILL', ...argv];
+  return spawn(program, rest, { stdio, env: { ...process.env, SDL_AUDIODRIVER: 'dummy', ...screen.env } });
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once('close', resolve).once('error', resolve));
+  child.kill('SIGKILL');
+  await gone;
+}
+
+async function appears(path: string | undefined): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (path !== undefined && !existsSync(path)) {
+    if (performance.now() > deadline) throw new Error(`${path} never appeared`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

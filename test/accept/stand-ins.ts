@@ -1,0 +1,125 @@
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { dirname } from 'node:path';
+import type { HostFacts } from '../../src/host/facts.ts';
+import type { Plan } from '../../src/plan/plan.ts';
+import type { QemuOption, QemuProps } from '../../src/qemu/option.ts';
+import { XVFB } from './screen.ts';
+
+const MIB = 1024 * 1024;
+
+/** What a plan needs that this machine has not got; undefined where QEMU can be started with it. */
+export function absence(plan: Plan, facts: HostFacts): string | undefined {
+  const unmet = plan.requirements.find(({ kind }) => kind === 'unmet');
+  if (unmet?.kind === 'unmet') return unmet.message;
+  for (const option of plan.qemu.options) {
+    const lacking = lack(option, facts);
+    if (lacking !== undefined) return lacking;
+  }
+  return undefined;
+}
+
+/** What one option needs that this machine has not got. */
+export function lack({ name, args }: QemuOption, facts: HostFacts): string | undefined {
+  if (typeof args !== 'object') return undefined;
+  switch (`${name} ${args['type'] ?? args['driver'] ?? args['accel'] ?? ''}`) {
+    case 'accel hvf':
+      return 'HVF is for Macs';
+    case 'device vfio-pci':
+      return 'no PCI device to hand over';
+    case 'netdev bridge':
+      return existsSync('/etc/qemu/bridge.conf') ? undefined : 'no bridge that the helper may use';
+    case 'netdev tap':
+      if (!usable('/dev/net/tun') || process.geteuid?.() !== 0) return 'no tap interface may be made';
+      return args['vhost'] === true && !usable('/dev/vhost-net') ? 'no /dev/vhost-net' : undefined;
+    case 'audiodev alsa':
+    case 'audiodev oss':
+      return existsSync('/dev/snd/timer') ? undefined : 'no sound card';
+    case 'audiodev pa':
+    case 'audiodev pipewire':
+    case 'audiodev jack':
+      return `no sound server for ${args['driver']}`;
+    case 'display gtk':
+    case 'display sdl':
+      if (facts.qemu && !facts.qemu.displays.includes(String(args['type'])))
+        return `this QEMU has no display ${args['type']}`;
+      if (args['gl'] === true && !hasRenderNode()) return 'no OpenGL';
+      return XVFB === undefined ? 'no Xvfb to show windows on' : undefined;
+    case 'device virtio-vga-gl':
+      return facts.qemu?.devices.includes('virtio-vga-gl') && hasRenderNode() ? undefined : 'no OpenGL';
+    default:
+      return name === 'spice' && args['gl'] === true && !hasRenderNode() ? 'no render node' : undefined;
+  }
+}
+
+function hasRenderNode(): boolean {
+  return existsSync('/dev/dri') && readdirSync('/dev/dri').some((name) => name.startsWith('renderD'));
+}
+
+function usable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes what a plan names below `dir` and is not there: images, kernels, and files in the place of devices. */
+export function furnish(plan: Plan, dir: string): void {
+  for (const { name, args } of plan.qemu.options) {
+    if (name !== 'blockdev' || typeof args !== 'object') continue;
+    const path = (args['file'] as QemuProps | undefined)?.['filename'];
+    if (typeof path === 'string' && path.startsWith(dir)) make(path, () => makeImage(path, String(args['driver'])));
+  }
+  for (const requirement of plan.requirements) {
+    if (requirement.kind !== 'path' || !requirement.path.startsWith(dir)) continue;
+    const { path, type } = requirement;
+    if (type === 'device') make(path, () => sparse(path, 128 * MIB));
+    else if (type === 'file') make(path, () => writeFileSync(path, kernel()));
+  }
+}
+
+function make(path: string, act: () => void): void {
+  if (existsSync(path)) return;
+  mkdirSync(dirname(path), { recursive: true });
+  act();
+}
+
+function makeImage(path: string, format: string): void {
+  if (format === 'raw') sparse(path, 4 * MIB);
+  else execFileSync('qemu-img', ['create', '-q', '-f', format, '--', path, '4M'], { stdio: 'inherit' });
+}
+
+function sparse(path: string, size: number): void {
+  writeFileSync(path, '');
+  truncateSync(path, size);
+}
+
+/** What QEMU takes for a Linux kernel: the boot protocol's header, and nothing behind it. */
+function kernel(): Buffer {
+  const image = Buffer.alloc(16 * 1024);
+  image[0x1f1] = 1;
+  image.write('HdrS', 0x202, 'latin1');
+  image.writeUInt16LE(0x020c, 0x206);
+  image[0x211] = 1;
+  image.writeUInt32LE(0x37ffffff, 0x22c);
+  return image;
+}
+
+/** Ports of this machine that nothing listens on, each another. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<Server>((resolve) => {
+          const server = createServer().listen(0, '127.0.0.1', () => resolve(server));
+        }),
+    ),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}

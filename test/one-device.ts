@@ -1,0 +1,53 @@
+import { Catalog } from '../src/catalog/catalog.ts';
+import type { ParamValue } from '../src/catalog/params.ts';
+import type { DeviceTemplate, ParamSpec, SectionSpec } from '../src/catalog/template.ts';
+import { defaultOf } from '../src/model/devices.ts';
+import type { DeviceSpec, VmSpec } from '../src/model/spec.ts';
+import { folderTemplates } from './checkout.ts';
+import { specOf } from './planned.ts';
+
+/** A device type and the section it belongs to; `name` is its file's path below templates/, without ending. */
+export interface DeviceType {
+  readonly name: string;
+  readonly section: SectionSpec;
+  readonly template: DeviceTemplate;
+}
+
+export type Values = { readonly [param: string]: ParamValue };
+
+export const CATALOG = new Catalog(folderTemplates());
+
+/** Every device type there is, machines among them. */
+export const DEVICES: readonly DeviceType[] = CATALOG.sections.flatMap((section) =>
+  CATALOG.types(section).map((type) => {
+    const name = `${section.folder}/${type}`;
+    const template = CATALOG.device(section, type);
+    if (!template) throw new Error(name);
+    return { name, section, template };
+  }),
+);
+
+/** The values of a parameter that has an end to them. */
+export function choicesOf({ type, of }: ParamSpec): readonly ParamValue[] | undefined {
+  if (type === 'bool') return [true, false];
+  return type === 'enum' && Array.isArray(of) ? (of as string[]) : undefined;
+}
+
+/** A machine with nothing on it but what a device under test brings. */
+const EMPTY = specOf(
+  'template: other\nmemory: 64M\nrng: none\nsmbios: none\ngpu: none\ndisplay: none\naudio: none\nusb: none\n',
+  CATALOG,
+).spec;
+
+/** An otherwise empty VM with one device; parameters that `values` does not name have their defaults. */
+export function specWith({ section, template }: DeviceType, values: Values): VmSpec {
+  const id = section.internal ? template.type : section.plural === undefined ? section.name : `${section.plural}0`;
+  const params = Object.fromEntries(
+    Object.entries(template.params).map(([name, spec]) => {
+      const fallback = defaultOf(template, name, spec);
+      return [name, Object.hasOwn(values, name) ? { ...fallback, value: values[name] ?? null } : fallback];
+    }),
+  );
+  const device: DeviceSpec = { section: section.name, id, template, params, index: 0, origin: undefined };
+  return { ...EMPTY, devices: [...EMPTY.devices.filter((other) => other.section !== section.name), device] };
+}
