@@ -33,7 +33,8 @@ settle() {
 }
 settle
 
-echo '--- ezvm demo guest ---'
+# Firmware leaves the cursor anywhere.
+printf '\n--- ezvm demo guest ---\n'
 echo "kernel: $(uname -r), up $(cut -d' ' -f1 /proc/uptime) s"
 if [ -d /sys/firmware/efi ]; then firmware=UEFI; else firmware=BIOS; fi
 echo "firmware: $firmware, $(cat /sys/class/dmi/id/bios_vendor)"
