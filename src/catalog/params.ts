@@ -1,5 +1,5 @@
 import { nearest } from '../core/nearest.ts';
-import { parseSize } from '../core/size.ts';
+import { formatSize, parseSize } from '../core/size.ts';
 import type { Position, ScalarNode, SourceNode } from '../core/source.ts';
 import type { ParamSpec, ParamType } from './template.ts';
 
@@ -54,6 +54,10 @@ function checkList(
 /** Shows a value in a message: quoted, shortened, on one line. */
 export function showValue(value: unknown): string {
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return shorten(text);
+}
+
+function shorten(text: string): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
@@ -150,7 +154,9 @@ function matching(pattern: RegExp, wanted: string, normalize: (text: string) => 
 }
 
 function wrong(node: ScalarNode, spec: ParamSpec): Checked {
-  return { message: `${showValue(node.source ?? node.value)}; ${expected(spec)} is wanted` };
+  // A number is shown as it was written.
+  const shown = node.source === undefined ? showValue(node.value) : shorten(node.source);
+  return { message: `${shown}; ${expected(spec)} is wanted` };
 }
 
 const EXPECTED: { readonly [type in ParamType]: string } = {
@@ -172,7 +178,7 @@ const EXPECTED: { readonly [type in ParamType]: string } = {
 function expected(spec: ParamSpec): string {
   const { min, max } = spec;
   if (spec.type === 'enum') return listOf((spec.of ?? []) as readonly string[]);
-  if (spec.type === 'size') return min === undefined ? EXPECTED.size : `${EXPECTED.size}, at least ${min} bytes,`;
+  if (spec.type === 'size') return min === undefined ? EXPECTED.size : `${EXPECTED.size}, at least ${formatSize(min)},`;
   if (min !== undefined && max !== undefined) return `${EXPECTED[spec.type]} from ${min} to ${max}`;
   return min === undefined ? EXPECTED[spec.type] : `${EXPECTED[spec.type]}, at least ${min},`;
 }

@@ -69,6 +69,7 @@ function look(path: string): Stats | string | undefined {
     return statSync(path, { throwIfNoEntry: false });
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (code === 'ENOTDIR') return undefined;
     return REASONS[code] ?? `error ${code}`;
   }
 }

@@ -1,6 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { isTemplateName } from '../catalog/catalog.ts';
-import { suggestion } from '../catalog/params.ts';
+import { showValue, suggestion } from '../catalog/params.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import type { Origin } from '../core/origin.ts';
 import { entryOf, originOf, type SourceDoc, type SourceNode } from '../core/source.ts';
@@ -73,11 +73,14 @@ function findLayer(
   const doc = catalog.layer(folder, ref.name);
   if (!doc) {
     const names = catalog.layers(folder);
-    const tried = isTemplateName(ref.name) ? `; ${folder}/${ref.name}.yaml is in none of the template folders` : '';
+    const tried =
+      isTemplateName(ref.name) && ref.name.length <= 64
+        ? `; ${folder}/${ref.name}.yaml is in none of the template folders`
+        : '';
     diagnostics.push({
       severity: 'error',
       code: `${noun}-unknown`,
-      message: `there is no ${noun} ${JSON.stringify(ref.name)}${tried}`,
+      message: `there is no ${noun} ${showValue(ref.name)}${tried}`,
       origin: ref.origin,
       help: suggestion(ref.name, names) ?? (names.length > 0 ? `there are ${names.join(', ')}` : undefined),
     });

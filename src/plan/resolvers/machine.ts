@@ -7,7 +7,7 @@ export function resolveMachine(device: PlannedDevice, context: PlanContext): Res
   const { type: alias } = device.template;
   // `q35` stands for the newest of its kind, such as pc-q35-9.2; the others differ in the number at the end.
   const newest = machines?.[alias] ?? `pc-${alias}-0`;
-  const type = version === null ? alias : newest.replace(/-[\d.]+$/, `-${version}`);
+  const type = version === null ? alias : newest.replace(/-[\d.]+$/, () => `-${version}`);
   if (machines && !Object.hasOwn(machines, type) && !Object.values(machines).includes(type))
     context.require({
       kind: 'unmet',
