@@ -3,20 +3,19 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { ParamValue } from '../../src/catalog/params.ts';
-import type { ParamSpec } from '../../src/catalog/template.ts';
 import type { HostFacts } from '../../src/host/facts.ts';
 import { probeHost } from '../../src/host/probe.ts';
 import { assemble } from '../../src/plan/assemble.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { QmpClient } from '../../src/qemu/qmp.ts';
 import { renderOptions } from '../../src/qemu/render.ts';
-import { CHECKOUT, yamlNames } from '../checkout.ts';
-import { CATALOG, choicesOf, DEVICES, type DeviceType, specWith, type Values } from '../one-device.ts';
+import { CHECKOUT } from '../checkout.ts';
+import { CATALOG, DEVICES, specWith } from '../one-device.ts';
 import { Program } from '../program.ts';
-import { pairwise } from './pairwise.ts';
 import { startPaused, type Verdict } from './paused.ts';
 import { absence, freePorts, furnish, lack } from './stand-ins.ts';
+import { FILES, SYSTEMS } from './systems.ts';
+import { variationsOf, versionOf } from './variations.ts';
 
 const ACCEPTED: Verdict = { status: 'prelaunch', complaints: [] };
 
@@ -39,73 +38,6 @@ function factsAt(place: string): HostFacts {
   return { ...HERE, dirs: { ...HERE.dirs, run: join(place, 'run'), state: join(place, 'state') } };
 }
 
-/** A value of this type that means something on this machine. */
-function given(name: string, spec: ParamSpec, place: string): ParamValue {
-  switch (spec.type) {
-    case 'path':
-      return join(place, `a ${spec.expect ?? name}, "ö"`);
-    case 'word':
-      return (
-        { model: 'Nehalem', 'versioned-as': 'pc-q35', ifname: `ezvm-${places}`, bridge: 'br0' }[name] ?? '1024x768'
-      );
-    case 'string':
-      if (name === 'version') return /(\d+\.\d+)$/.exec(HERE.qemu?.machines['q35'] ?? '')?.[1] ?? '';
-      return name === 'hostport' ? '1.2' : `it's, a="b" ö`;
-    case 'size':
-      return 128 * 1024 * 1024;
-    case 'port':
-      return ports.pop() ?? 0;
-    case 'list':
-      if (name === 'flags') return ['+aes', '-svm'];
-      if (name === 'hyperv') return ['relaxed'];
-      return spec.of === 'pci' ? ['0000:03:00.0', '0000:03:00.1'] : [{ str: `tcp:127.0.0.1:${ports.pop()}-:22` }];
-    case 'mac':
-      return '52:54:00:12:34:56';
-    default:
-      return 2;
-  }
-}
-
-interface Variation {
-  readonly label: string;
-  readonly values: (place: string) => Values;
-}
-
-/** Each enumerated value by itself, everything else given at once; of disks, every two values together as well. */
-function variationsOf({ name, template: { params } }: DeviceType): Variation[] {
-  const specs = Object.entries(params);
-  const fill = (wanted: (spec: ParamSpec) => boolean, more: Values) => (place: string) => ({
-    ...Object.fromEntries(
-      specs.filter(([, spec]) => wanted(spec)).map(([key, spec]) => [key, given(key, spec, place)]),
-    ),
-    ...more,
-  });
-  const required = ({ required }: ParamSpec): boolean => required === true;
-  const open = specs.filter(([, spec]) => !choicesOf(spec));
-  const listed = specs.flatMap(([key, spec]) => choicesOf(spec)?.map((value) => [key, value] as const) ?? []);
-  const rows =
-    name === 'devices/disks/disk'
-      ? pairwise(
-          Object.fromEntries(specs.flatMap(([key, spec]) => (choicesOf(spec) ? [[key, choicesOf(spec) ?? []]] : []))),
-        )
-      : [];
-  return [
-    { label: 'as it comes', values: fill(required, {}) },
-    ...(open.some(([, spec]) => !required(spec))
-      ? [{ label: 'with all that can be given', values: fill((spec) => !choicesOf(spec), {}) }]
-      : []),
-    ...listed
-      .filter(([key, value]) => params[key]?.default !== value)
-      .map(([key, value]) => ({ label: `${key} ${value}`, values: fill(required, { [key]: value }) })),
-    ...rows.map((row) => ({
-      label: Object.entries(row)
-        .map(([key, value]) => `${key} ${value}`)
-        .join(', '),
-      values: fill(required, row as Values),
-    })),
-  ];
-}
-
 function keyvalArgv(plan: Plan): string[] {
   const version = HERE.qemu?.version ?? { major: 10, minor: 0, micro: 0 };
   return [plan.qemu.argv[0] ?? '', ...renderOptions(plan.qemu.options, 'keyval', version)];
@@ -114,7 +46,8 @@ function keyvalArgv(plan: Plan): string[] {
 describe.concurrent.each(DEVICES.map((device) => ({ ...device, device })))('$name', ({ device }) => {
   const planned = variationsOf(device).map(({ label, values }) => {
     const place = newPlace();
-    const { plan, diagnostics } = assemble(specWith(device, values(place)), CATALOG, factsAt(place));
+    const surroundings = { place, version: versionOf(HERE), port: () => ports.pop() ?? 0 };
+    const { plan, diagnostics } = assemble(specWith(device, values(surroundings)), CATALOG, factsAt(place));
     const missing = absence(plan, HERE);
     return {
       place,
@@ -233,20 +166,8 @@ async function prettyArgv(file: string, sets: readonly string[]): Promise<string
     .slice(0, -1);
 }
 
-const systems = CATALOG.layers('os').flatMap((system) =>
-  [undefined, ...CATALOG.layers('profiles')].map((profile) => ({
-    title: `the system ${system}${profile === undefined ? '' : ` with the profile ${profile}`}`,
-    text: `template: ${system}\n${profile === undefined ? '' : `profiles: [${profile}]\n`}disks: [/images/disk.qcow2]\nnetwork: user\n`,
-  })),
-);
-const files = ['etc', 'test/golden/cases'].flatMap((folder) =>
-  yamlNames(folder).map((name) => ({
-    title: `${folder}/${name}.yaml`,
-    text: readFileSync(join(CHECKOUT, folder, `${name}.yaml`), 'utf8'),
-  })),
-);
 const vms = await Promise.all(
-  [...systems, ...files].map(async ({ title, text }, index) => ({ title, ...(await furnished(`vm${index}`, text)) })),
+  [...SYSTEMS, ...FILES].map(async ({ title, text }, index) => ({ title, ...(await furnished(`vm${index}`, text)) })),
 );
 
 describe.concurrent('systems, examples and corners', () => {

@@ -62,7 +62,7 @@ export function startPaused(
     try {
       for (const { argv: words, ready, when } of plan.sidecars) {
         if (when !== 'before') continue;
-        sidecars.push(bound(words, ['ignore', 'ignore', 'inherit']));
+        sidecars.push(bound(words, ['ignore', 'ignore', 'ignore']));
         await appears(ready?.socket);
       }
       return await judge(argv, ask);
@@ -100,7 +100,7 @@ const screen = await openScreen();
 afterAll(screen.close);
 
 /** A child that dies with us, even by SIGKILL. */
-function bound(argv: readonly string[], stdio: ('ignore' | 'pipe' | 'inherit')[]): ChildProcess {
+function bound(argv: readonly string[], stdio: ('ignore' | 'pipe')[]): ChildProcess {
   const [program = '', ...rest] = ['/usr/bin/setpriv', '--pdeathsig=KILL', ...argv];
   return spawn(program, rest, { stdio, env: { ...process.env, SDL_AUDIODRIVER: 'dummy', ...screen.env } });
 }

@@ -1,5 +1,8 @@
 import type { Diagnostic } from '../../core/diagnostic.ts';
 import { EXIT, EzvmError } from '../../core/diagnostic.ts';
+import { formatOrigin } from '../../core/origin.ts';
+import type { HostFacts, QemuSchema } from '../../host/facts.ts';
+import type { FactsFile } from '../../host/facts-file.ts';
 import { judgeRequirements } from '../../plan/judge.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { checkOptions } from '../../qemu/schema.ts';
@@ -17,10 +20,10 @@ export const verb: Verb = {
     let exit: number = EXIT.ok;
     try {
       const { plan, facts } = await makePlan(ref, flags, context);
-      const { loadSchema } = await import('../../host/probe.ts');
-      const schema = await loadSchema(facts);
-      const refused = schema ? checkOptions(plan.qemu.options, schema) : [];
-      const missing = flags['host'] === undefined ? await lookHere(plan) : judgeRequirements(plan.requirements, facts);
+      const elsewhere = flags['host'] !== undefined;
+      const schema = elsewhere ? (facts as FactsFile).schema : await schemaHere(facts);
+      const missing = elsewhere ? judgeRequirements(plan.requirements, facts) : await lookHere(plan);
+      const refused = schema ? untold(checkOptions(plan.qemu.options, schema), missing) : [];
       diagnostics = [...plan.notes, ...refused, ...missing];
       if (hasError(missing)) exit = EXIT.host;
       if (hasError(refused)) exit = EXIT.config;
@@ -35,6 +38,18 @@ export const verb: Verb = {
     return exit;
   },
 };
+
+/** What a build of QEMU lacks altogether is the host's lack, not the configuration's fault, and told once. */
+function untold(refused: readonly Diagnostic[], missing: readonly Diagnostic[]): readonly Diagnostic[] {
+  const told = missing.flatMap(({ code, origin }) => (code === 'qemu-lacks' && origin ? formatOrigin(origin) : []));
+  return refused.filter(({ origin }) => !origin || !told.includes(formatOrigin(origin)));
+}
+
+/** What the QEMU of this host takes; another host's may lie at the very same path. */
+async function schemaHere(facts: HostFacts): Promise<QemuSchema | undefined> {
+  const { loadSchema } = await import('../../host/probe.ts');
+  return loadSchema(facts);
+}
 
 /** What this host lacks; a VM that runs holds its own ports. */
 async function lookHere(plan: Plan): Promise<readonly Diagnostic[]> {

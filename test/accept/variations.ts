@@ -1,0 +1,89 @@
+import { basename, join } from 'node:path';
+import type { ParamValue } from '../../src/catalog/params.ts';
+import type { ParamSpec } from '../../src/catalog/template.ts';
+import type { HostFacts } from '../../src/host/facts.ts';
+import { choicesOf, type DeviceType, type Values } from '../one-device.ts';
+import { pairwise } from './pairwise.ts';
+
+/** What values may refer to. */
+export interface Surroundings {
+  /** A directory. */
+  readonly place: string;
+  /** A version of the board that QEMU has. */
+  readonly version: string;
+  /** A port that nothing else uses. */
+  readonly port: () => number;
+}
+
+/** The newest version of the board, such as `7.2`. */
+export function versionOf(facts: HostFacts): string {
+  return /(\d+\.\d+)$/.exec(facts.qemu?.machines['q35'] ?? '')?.[1] ?? '';
+}
+
+/** A value of this type that means something on this machine. */
+function given(name: string, spec: ParamSpec, { place, version, port }: Surroundings): ParamValue {
+  switch (spec.type) {
+    case 'path':
+      return join(place, `a ${spec.expect ?? name}, "ö"`);
+    case 'word':
+      return (
+        { model: 'Nehalem', 'versioned-as': 'pc-q35', ifname: `ezvm-${basename(place)}`, bridge: 'br0' }[name] ??
+        '1024x768'
+      );
+    case 'string':
+      if (name === 'version') return version;
+      return name === 'hostport' ? '1.2' : `it's, a="b" ö`;
+    case 'size':
+      return 128 * 1024 * 1024;
+    case 'port':
+      return port();
+    case 'list':
+      if (name === 'flags') return ['+aes', '-svm'];
+      if (name === 'hyperv') return ['relaxed'];
+      return spec.of === 'pci' ? ['0000:03:00.0', '0000:03:00.1'] : [{ str: `tcp:127.0.0.1:${port()}-:22` }];
+    case 'mac':
+      return '52:54:00:12:34:56';
+    default:
+      return 2;
+  }
+}
+
+export interface Variation {
+  readonly label: string;
+  readonly values: (surroundings: Surroundings) => Values;
+}
+
+/** Each enumerated value by itself, everything else given at once; of disks, every two values together as well. */
+export function variationsOf({ name, template: { params } }: DeviceType): Variation[] {
+  const specs = Object.entries(params);
+  const fill = (wanted: (spec: ParamSpec) => boolean, more: Values) => (surroundings: Surroundings) => ({
+    ...Object.fromEntries(
+      specs.filter(([, spec]) => wanted(spec)).map(([key, spec]) => [key, given(key, spec, surroundings)]),
+    ),
+    ...more,
+  });
+  const required = ({ required }: ParamSpec): boolean => required === true;
+  const open = specs.filter(([, spec]) => !choicesOf(spec));
+  const listed = specs.flatMap(([key, spec]) => choicesOf(spec)?.map((value) => [key, value] as const) ?? []);
+  const rows =
+    name === 'devices/disks/disk'
+      ? pairwise(
+          Object.fromEntries(specs.flatMap(([key, spec]) => (choicesOf(spec) ? [[key, choicesOf(spec) ?? []]] : []))),
+        )
+      : [];
+  return [
+    { label: 'as it comes', values: fill(required, {}) },
+    ...(open.some(([, spec]) => !required(spec))
+      ? [{ label: 'with all that can be given', values: fill((spec) => !choicesOf(spec), {}) }]
+      : []),
+    ...listed
+      .filter(([key, value]) => params[key]?.default !== value)
+      .map(([key, value]) => ({ label: `${key} ${value}`, values: fill(required, { [key]: value }) })),
+    ...rows.map((row) => ({
+      label: Object.entries(row)
+        .map(([key, value]) => `${key} ${value}`)
+        .join(', '),
+      values: fill(required, row as Values),
+    })),
+  ];
+}
