@@ -14,11 +14,21 @@ const scratch = mkdtempSync(join(tmpdir(), 'ezvm-bench-'));
 
 // Reading extra certificates would add the same tens of milliseconds to both sides of every ratio.
 const { NODE_EXTRA_CA_CERTS: _, NODE_OPTIONS: __, ...inherited } = process.env;
-const env = { ...inherited, XDG_CACHE_HOME: join(scratch, 'cache'), XDG_CONFIG_HOME: join(scratch, 'config'), XDG_RUNTIME_DIR: join(scratch, 'run'), XDG_STATE_HOME: join(scratch, 'state') };
-for (const dir of ['cache', 'config/ezvm', 'run', 'state']) mkdirSync(join(scratch, dir), { recursive: true, mode: 0o700 });
+const env = {
+  ...inherited,
+  XDG_CACHE_HOME: join(scratch, 'cache'),
+  XDG_CONFIG_HOME: join(scratch, 'config'),
+  XDG_RUNTIME_DIR: join(scratch, 'run'),
+  XDG_STATE_HOME: join(scratch, 'state'),
+};
+for (const dir of ['cache', 'config/ezvm', 'run', 'state'])
+  mkdirSync(join(scratch, dir), { recursive: true, mode: 0o700 });
 const example = join(root, 'etc', 'windows-11-gaming.yaml');
 const vm = join(scratch, 'bench.yaml');
-writeFileSync(vm, 'template: other\nmachine: { accel: tcg }\nmemory: 64M\ngpu: none\ndisplay: none\naudio: none\nusb: none\n');
+writeFileSync(
+  vm,
+  'template: other\nmachine: { accel: tcg }\nmemory: 64M\ngpu: none\ndisplay: none\naudio: none\nusb: none\n',
+);
 
 /** Milliseconds that a command takes, from spawn to exit. */
 function time(...argv) {
@@ -26,7 +36,8 @@ function time(...argv) {
   const { status, stderr } = spawnSync(argv[0], argv.slice(1), { env, stdio: ['ignore', 'ignore', 'pipe'] });
   const taken = performance.now() - start;
   // `check` of an example finds that its hardware is not here.
-  if (status !== 0 && !(argv.includes('check') && status === 3)) throw new Error(`${argv.join(' ')}: exit ${status}\n${stderr}`);
+  if (status !== 0 && !(argv.includes('check') && status === 3))
+    throw new Error(`${argv.join(' ')}: exit ${status}\n${stderr}`);
   return taken;
 }
 
@@ -43,7 +54,9 @@ const hasQemu = JSON.parse(version.stdout).qemu !== null;
 function noteExec() {
   const { qemu } = JSON.parse(spawnSync(node, [ezvm, 'facts'], { env, encoding: 'utf8', maxBuffer: 1e8 }).stdout);
   const shim = join(scratch, 'qemu-shim');
-  writeFileSync(shim, `#!/bin/bash\nprintf %s "$EPOCHREALTIME" > '${scratch}/exec'\nexec '${qemu.binary}' "$@"\n`, { mode: 0o755 });
+  writeFileSync(shim, `#!/bin/bash\nprintf %s "$EPOCHREALTIME" > '${scratch}/exec'\nexec '${qemu.binary}' "$@"\n`, {
+    mode: 0o755,
+  });
   writeFileSync(join(scratch, 'config', 'ezvm', 'ezvm.yaml'), `qemu: ${shim}\n`);
 }
 
@@ -61,7 +74,11 @@ async function directTime() {
   const { qemu } = JSON.parse(stdout);
   mkdirSync(join(scratch, 'run', 'ezvm', 'bench'), { recursive: true });
   const start = performance.now();
-  const child = spawn(qemu[0], [...qemu.slice(1), '-S', '-chardev', 'stdio,id=direct', '-mon', 'chardev=direct,mode=control'], { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(
+    qemu[0],
+    [...qemu.slice(1), '-S', '-chardev', 'stdio,id=direct', '-mon', 'chardev=direct,mode=control'],
+    { env, stdio: ['pipe', 'pipe', 'inherit'] },
+  );
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   for (const command of ['', 'qmp_capabilities', 'cont']) {
     if (command) child.stdin.write(`{"execute":"${command}"}\n`);
@@ -75,7 +92,8 @@ async function directTime() {
 
 const samples = new Map();
 const keep = (name, value) => samples.set(name, [...(samples.get(name) ?? []), value]);
-const median = (name) => (samples.get(name) ?? []).toSorted((a, b) => a - b)[Math.floor((samples.get(name) ?? []).length / 2)];
+const median = (name) =>
+  (samples.get(name) ?? []).toSorted((a, b) => a - b)[Math.floor((samples.get(name) ?? []).length / 2)];
 
 try {
   for (let round = -1; round < ROUNDS; round++) {
@@ -98,10 +116,14 @@ try {
     }
   }
   const width = Math.max(...[...samples.keys()].map((name) => name.length));
-  process.stdout.write(`${ROUNDS} rounds, Node ${process.version}\n${'median of'.padEnd(width)}        ms   × bare Node\n`);
+  process.stdout.write(
+    `${ROUNDS} rounds, Node ${process.version}\n${'median of'.padEnd(width)}        ms   × bare Node\n`,
+  );
   for (const name of samples.keys()) {
     const bare = median(name.startsWith('start') || name.startsWith('the same') ? 'node -e 0, again' : 'node -e 0');
-    process.stdout.write(`${name.padEnd(width)}  ${median(name).toFixed(1).padStart(8)}  ${(median(name) / bare).toFixed(2).padStart(10)}\n`);
+    process.stdout.write(
+      `${name.padEnd(width)}  ${median(name).toFixed(1).padStart(8)}  ${(median(name) / bare).toFixed(2).padStart(10)}\n`,
+    );
   }
 } finally {
   rmSync(scratch, { recursive: true, force: true });
