@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   mkdirSync,
   openSync,
@@ -10,6 +11,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { dirname } from 'node:path';
 import { isRecord } from '../core/json.ts';
 
 /** Goes up whenever what is kept changes its shape or meaning. */
@@ -38,7 +40,7 @@ export function readCache(file: string, key: string): unknown {
 export function writeCache(dir: string, file: string, key: string, value: unknown): void {
   const partial = `${file}.${process.pid}`;
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    makeDir(dir);
     // Root leaves no files in a directory that another user can rearrange.
     if (statSync(dir).uid !== process.geteuid?.()) return;
     writeFileSync(partial, JSON.stringify({ format: FORMAT, key, value }), { mode: 0o600, flag: 'wx' });
@@ -46,6 +48,13 @@ export function writeCache(dir: string, file: string, key: string, value: unknow
   } catch {
     dropPartial(partial);
   }
+}
+
+/** Not mkdir's own recursion, which never comes back from a place such as /proc. */
+function makeDir(dir: string): void {
+  if (existsSync(dir)) return;
+  makeDir(dirname(dir));
+  mkdirSync(dir, { mode: 0o700 });
 }
 
 function dropPartial(file: string): void {

@@ -1,5 +1,5 @@
 import { EXIT, type EzvmError, fault } from '../core/diagnostic.ts';
-import { QmpError, QmpLost } from '../qemu/qmp.ts';
+import { QmpError } from '../qemu/qmp.ts';
 import { type Answered, factsFromAnswers, schemaFromAnswers } from './answers.ts';
 import type { KvmFacts, QemuFacts, QemuSchema } from './facts.ts';
 import { readHelp, startPaused } from './paused-qemu.ts';
@@ -76,10 +76,7 @@ export async function probeKvm(binary: string, arch: string): Promise<{ facts: K
       await qemu.qmp.execute('query-status', undefined, 20_000);
       return { facts: { usable: true }, lasting: true };
     } catch (error) {
-      reason =
-        error instanceof QmpLost && !error.message.includes('did not answer')
-          ? await qemu.complaint()
-          : (error as Error).message;
+      reason = await qemu.explain(error as Error);
     } finally {
       await qemu.stop();
     }
@@ -113,7 +110,8 @@ async function ask(binary: string, questions: readonly Question[]): Promise<Answ
         if (answer !== undefined) answers.push({ ...question, answer });
       }
     } catch (error) {
-      if (deaths === MOST_DEATHS) throw cannotAsk(binary, `${(error as Error).message}: ${await qemu.complaint()}`);
+      // One that dies of the first question will not do better with the next.
+      if (next === 0 || deaths === MOST_DEATHS) throw cannotAsk(binary, await qemu.explain(error as Error));
       next++;
     } finally {
       await qemu.stop();

@@ -2,18 +2,21 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { findComplaint } from '../qemu/complaint.ts';
-import { connectQmp, type QmpClient } from '../qemu/qmp.ts';
+import { connectQmp, type QmpClient, QmpLost } from '../qemu/qmp.ts';
 
 /** Long enough for a QEMU on a slow disk; one that takes longer hangs. */
 const PATIENCE_MS = 20_000;
 
 const SETPRIV = '/usr/bin/setpriv';
 
+/** How long a QEMU that closed its monitor may take to be gone. */
+const LAST_BREATH_MS = 5_000;
+
 /** A QEMU that answers questions and runs no guest. */
 export interface PausedQemu {
   readonly qmp: QmpClient;
-  /** Why it died, as far as it said so. */
-  complaint(): Promise<string>;
+  /** Why `error` came up while it was asked: its last words, if it died of it. */
+  explain(error: Error): Promise<string>;
   /** Ends it; resolves when it is gone. */
   stop(): Promise<void>;
 }
@@ -45,15 +48,24 @@ export async function startPaused(binary: string, args: readonly string[]): Prom
     child.kill('SIGKILL');
     await gone;
   };
-  const complaint = async (): Promise<string> => {
-    await stop();
-    return failure ?? 'it gave no reason';
+  const explain = async (error: Error): Promise<string> => {
+    if (!(error instanceof QmpLost && error.ended)) return error.message;
+    // The monitor closes a moment before the process is gone and all of its stderr is here.
+    const timer = setTimeout(() => {
+      failure ??= error.message;
+      child.kill('SIGKILL');
+    }, LAST_BREATH_MS);
+    await gone;
+    clearTimeout(timer);
+    return failure ?? error.message;
   };
   try {
     const qmp = await connectQmp(child.stdio[3] as Duplex, { timeoutMs: PATIENCE_MS });
-    return { qmp, complaint, stop };
-  } catch {
-    throw new Error(await complaint());
+    return { qmp, explain, stop };
+  } catch (error) {
+    const reason = await explain(error as Error);
+    await stop();
+    throw new Error(reason);
   }
 }
 

@@ -4,6 +4,8 @@ import { isRecord } from '../core/json.ts';
 /** A line longer than this is no answer of QEMU's; its longest, the schema, has a few hundred kilobytes. */
 const LONGEST_LINE = 64 * 1024 * 1024;
 
+const ENDED = 'QEMU closed its QMP monitor';
+
 /** QEMU's refusal of a command, in its own words. */
 export class QmpError extends Error {
   readonly class: string;
@@ -21,9 +23,13 @@ export class QmpError extends Error {
 
 /** The monitor went away, never answered, or is no monitor. */
 export class QmpLost extends Error {
-  constructor(message: string) {
+  /** QEMU closed the monitor, which it does when it dies. */
+  readonly ended: boolean;
+
+  constructor(message: string, ended = false) {
     super(message);
     this.name = 'QmpLost';
+    this.ended = ended;
   }
 }
 
@@ -73,14 +79,12 @@ export class QmpClient {
     // Decodes across chunks, so that a letter cut in two arrives whole.
     stream.setEncoding('utf8');
     stream.on('data', (chunk: string) => this.#read(chunk));
-    stream.on('end', () => this.#lose('QEMU closed its QMP monitor'));
-    stream.on('close', () => this.#lose('QEMU closed its QMP monitor'));
+    stream.on('end', () => this.#lose(ENDED));
+    stream.on('close', () => this.#lose(ENDED));
     // QEMU resets the connection when it exits with a request unread; that is an end like any other.
     stream.on('error', (error: NodeJS.ErrnoException) =>
       this.#lose(
-        error.code === 'ECONNRESET' || error.code === 'EPIPE'
-          ? 'QEMU closed its QMP monitor'
-          : `the QMP monitor failed: ${error.message}`,
+        error.code === 'ECONNRESET' || error.code === 'EPIPE' ? ENDED : `the QMP monitor failed: ${error.message}`,
       ),
     );
   }
@@ -90,7 +94,8 @@ export class QmpClient {
    * Throws QmpError when QEMU refuses it, QmpLost when the monitor ends first or `timeoutMs` (default: never) passes.
    */
   execute(command: string, args?: object, timeoutMs?: number): Promise<unknown> {
-    if (this.#lost) return Promise.reject(new QmpLost(`${this.#lost.message}; ${command} was not sent`));
+    if (this.#lost)
+      return Promise.reject(new QmpLost(`${this.#lost.message}; ${command} was not sent`, this.#lost.ended));
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       const timer =
@@ -160,12 +165,13 @@ export class QmpClient {
 
   #lose(reason: string): void {
     if (this.#lost) return;
-    this.#lost = new QmpLost(reason);
+    const ended = reason === ENDED;
+    this.#lost = new QmpLost(reason, ended);
     this.#greet?.(this.#lost);
     this.#greet = undefined;
     for (const { command, reject, timer } of this.#pending.values()) {
       clearTimeout(timer);
-      reject(new QmpLost(`${reason} before it answered ${command}`));
+      reject(new QmpLost(`${reason} before it answered ${command}`, ended));
     }
     this.#pending.clear();
     this.#stream.destroy();

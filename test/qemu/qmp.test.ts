@@ -170,7 +170,10 @@ describe('execute', () => {
     const reason = how === 'other' ? 'the QMP monitor failed: cable pulled' : 'QEMU closed its QMP monitor';
     for (const [n, error] of (await Promise.all(pending)).entries()) {
       expect(error).toBeInstanceOf(QmpLost);
-      expect(error).toMatchObject({ message: `${reason} before it answered ${'ab'[n]}` });
+      expect(error).toMatchObject({
+        message: `${reason} before it answered ${'ab'[n]}`,
+        ended: how !== 'other',
+      });
     }
     await client.closed;
     await expect(client.execute('c')).rejects.toThrow(`${reason}; c was not sent`);

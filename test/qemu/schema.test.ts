@@ -119,9 +119,9 @@ const RIGHT: readonly (readonly QemuOption[])[] = [
   ],
   [option('device', { driver: 'pcie-root-port', id: 'rp', chassis: 1, port: 16, multifunction: true, addr: '1c.0' })],
   [
-    option('device', { driver: 'qemu-xhci', p2: 8, p3: 8 }),
+    option('device', { driver: 'qemu-xhci', id: 'xhci', p2: 8, p3: 8 }),
     option('device', { driver: 'usb-tablet', bus: 'xhci.0' }),
-  ].slice(0, 1),
+  ],
   [option('sandbox', { enable: true, obsolete: 'deny', spawn: 'deny' })],
 ];
 
@@ -451,8 +451,8 @@ describe.skipIf(NO_QEMU)('checkOptions and the QEMU of this machine (left out wh
       try {
         await qemu.qmp.execute('query-status');
         return undefined;
-      } catch {
-        return await qemu.complaint();
+      } catch (error) {
+        return await qemu.explain(error as Error);
       } finally {
         await qemu.stop();
       }

@@ -1,0 +1,88 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { probePaths } from '../../src/host/paths.ts';
+import { asStranger, IS_ROOT, scratch } from './scratch.ts';
+
+function imageOf(bytes: Buffer): string {
+  const path = join(scratch(), 'image');
+  writeFileSync(path, bytes);
+  return path;
+}
+
+describe('probePaths', () => {
+  it('tells kinds apart, and follows links', () => {
+    const dir = scratch();
+    const at = (name: string): string => join(dir, name);
+    writeFileSync(at('file'), 'abc');
+    symlinkSync('file', at('link'));
+    symlinkSync('nowhere', at('dangling'));
+    symlinkSync('loop', at('loop'));
+    execFileSync('mkfifo', [at('fifo')]);
+    const paths = ['file', 'link', 'dangling', 'loop', 'fifo', 'none', 'file/below'].map(at);
+    const none = { kind: 'missing', readable: false, writable: false };
+    const file = { kind: 'file', readable: true, writable: true, size: 3, format: 'raw' };
+    expect(probePaths([...paths, dir, '/dev/null', '', 'a\0b', 'x'.repeat(5000)])).toEqual({
+      [at('file')]: file,
+      [at('link')]: file,
+      [at('dangling')]: none,
+      [at('loop')]: none,
+      [at('fifo')]: { kind: 'other', readable: true, writable: true },
+      [at('none')]: none,
+      [at('file/below')]: none,
+      [dir]: { kind: 'directory', readable: true, writable: true },
+      '/dev/null': { kind: 'character', readable: true, writable: true },
+      '': none,
+      'a\0b': none,
+      ['x'.repeat(5000)]: none,
+    });
+  });
+
+  it('knows a socket', async () => {
+    const path = join(scratch(), 'sock');
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    expect(probePaths([path])[path]).toMatchObject({ kind: 'socket' });
+    server.close();
+  });
+
+  it.each([
+    ['raw', Buffer.alloc(2048)],
+    ['raw', Buffer.alloc(0)],
+    ['raw', Buffer.from('QFI')],
+    ['qcow2', Buffer.from('514649fb00000003', 'hex')],
+    ['vmdk', Buffer.from('KDMV\x01')],
+    ['vmdk', Buffer.from('# Disk DescriptorFile\nversion=1\n')],
+    ['vdi', Buffer.concat([Buffer.alloc(64), Buffer.from('7f10dabe', 'hex')])],
+    ['vhdx', Buffer.from('vhdxfile')],
+    ['vpc', Buffer.from('conectix')],
+    ['vpc', Buffer.concat([Buffer.alloc(4096), Buffer.from('conectix'), Buffer.alloc(504)])],
+  ])('reads %s from its bytes (%#)', (format, bytes) => {
+    const path = imageOf(bytes);
+    expect(probePaths([path])[path]).toMatchObject({ kind: 'file', size: bytes.length, format });
+  });
+
+  it.each(['qcow2', 'vmdk', 'vdi', 'vhdx', 'vpc', 'raw'])('agrees with qemu-img about %s', (format) => {
+    const path = join(scratch(), 'image');
+    execFileSync('qemu-img', ['create', '-q', '-f', format, path, '1M']);
+    expect(probePaths([path])[path]?.format).toBe(format);
+  });
+
+  it.skipIf(!IS_ROOT)('tells what may not be looked at (left out for ordinary users)', async () => {
+    const dir = scratch();
+    chmodSync(dir, 0o755);
+    mkdirSync(join(dir, 'closed'), { mode: 0o700 });
+    writeFileSync(join(dir, 'closed', 'x'), '');
+    writeFileSync(join(dir, 'secret'), 'abc', { mode: 0o600 });
+    writeFileSync(join(dir, 'public'), 'abc', { mode: 0o644 });
+    const paths = [join(dir, 'closed/x'), join(dir, 'secret'), join(dir, 'public')];
+    const script = `console.log(JSON.stringify(require('SRC/host/paths.ts').probePaths(${JSON.stringify(paths)})))`;
+    expect(Object.values((await asStranger(script)) as object)).toEqual([
+      { kind: 'denied', readable: false, writable: false },
+      { kind: 'file', readable: false, writable: false, size: 3 },
+      { kind: 'file', readable: true, writable: false, size: 3, format: 'raw' },
+    ]);
+  });
+});
