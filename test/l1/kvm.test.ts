@@ -8,7 +8,7 @@ import { CHECKOUT } from '../checkout.ts';
 import { writeGuestDisk } from '../guests/boot-sector.ts';
 
 const GUEST = join(CHECKOUT, 'etc', 'demo', 'guest', 'l1');
-const MODULES = ['virtio_pci', 'virtiofs', 'overlay', 'kvm_amd'];
+const MODULES = ['virtio_pci', 'virtiofs', 'kvm_amd'];
 const VIRTIOFSD = ['/usr/libexec/virtiofsd', '/usr/lib/qemu/virtiofsd', '/usr/lib/virtiofsd'].find(existsSync);
 const MISSING =
   process.getuid?.() !== 0
@@ -21,9 +21,11 @@ const MISSING =
 
 /** What runs inside: ezvm as on any machine, every answer on the console behind a word that the tests look for. */
 const inside = (dir: string): string => `
-cd ${dir}
-export HOME=${dir} XDG_RUNTIME_DIR=${dir}/run XDG_STATE_HOME=${dir}/state XDG_CACHE_HOME=${dir}/cache
-ezvm() { node ${CHECKOUT}/bin/ezvm.js "$@" 2>${dir}/err; code=$?; sed 's/^/  stderr: /' ${dir}/err >&2; return $code; }
+mkdir /run/here
+cd /run/here
+cp ${dir}/vm.yaml ${dir}/disk.raw .
+export HOME=/run/here XDG_RUNTIME_DIR=/run/here/run XDG_STATE_HOME=/run/here/state XDG_CACHE_HOME=/run/here/cache
+ezvm() { node ${CHECKOUT}/bin/ezvm.js "$@" 2>err; code=$?; sed 's/^/  stderr: /' err >&2; return $code; }
 echo "cpu: $(sed -n 's/^flags.* svm .*/svm/p' /proc/cpuinfo | head -n 1)"
 echo "kvm: $(ezvm facts | node -p 'JSON.stringify(JSON.parse(require("fs").readFileSync(0)).kvm)')"
 echo "args: $(ezvm args vm.yaml | grep -E -- '-(accel|cpu) ' | tr -d '\\n')"
