@@ -5,6 +5,7 @@ import { type Diagnostic, EXIT, EzvmError } from '../core/diagnostic.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { readSettings, type Settings, type SettingsFile } from '../input/settings.ts';
 import { builtTemplates, stackTemplates } from '../input/templates.ts';
+import { refuseUntrustedTree } from '../input/trust.ts';
 import { collectLayers, type OuterLayer } from '../model/layers.ts';
 import { merge } from '../model/merge.ts';
 import { parse } from '../model/parse.ts';
@@ -104,6 +105,7 @@ async function ownTemplates(dir: string, below: readonly TemplateSource[]): Prom
     import('../input/templates.ts'),
     import('../catalog/lint.ts'),
   ]);
+  refuseUntrustedTree(dir, process.geteuid?.() ?? 0);
   const source = directoryTemplates(dir, dir, parseSound);
   const scope = { all: stackTemplates([source, ...below]), resolvers: Object.keys(RESOLVERS) };
   refuse(lintTemplates(source, scope), EXIT.config);

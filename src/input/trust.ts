@@ -1,4 +1,5 @@
-import { statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { shellQuote } from '../core/quote.ts';
 
@@ -19,4 +20,11 @@ export function refuseUntrusted(path: string, euid: number): void {
       help: isOurs ? `chmod o-w ${shellQuote(path)}` : `look at what it says, then: chown ${euid} ${shellQuote(path)}`,
     },
   );
+}
+
+/** The same for a directory and all files and directories in it. */
+export function refuseUntrustedTree(root: string, euid: number): void {
+  refuseUntrusted(root, euid);
+  for (const entry of readdirSync(root, { recursive: true, withFileTypes: true }))
+    if (entry.isFile() || entry.isDirectory()) refuseUntrusted(join(entry.parentPath, entry.name), euid);
 }
