@@ -14,6 +14,7 @@ type Question = Pick<Answered, 'execute' | 'arguments'>;
 
 /** Asks the QEMU at `binary` what it has. Throws EzvmError (exit 3) when it cannot be run or does not answer. */
 export async function probeQemu(binary: string): Promise<QemuFacts> {
+  const helping = new AbortController();
   const [answers, ...help] = await Promise.all([
     ask(binary, [
       { execute: 'query-version' },
@@ -28,9 +29,9 @@ export async function probeQemu(binary: string): Promise<QemuFacts> {
     ]),
     ...['display', 'netdev', 'audiodev'].map(async (option) => ({
       execute: `-${option} help`,
-      answer: await readHelp(binary, [`-${option}`, 'help']),
+      answer: await readHelp(binary, [`-${option}`, 'help'], helping.signal),
     })),
-  ]);
+  ]).finally(() => helping.abort());
   const facts = factsFromAnswers([...answers, ...help], binary);
   if (!facts) throw cannotAsk(binary, 'it does not tell its version');
   return facts;

@@ -69,23 +69,27 @@ export async function startPaused(binary: string, args: readonly string[]): Prom
   }
 }
 
-/** What a command line such as `qemu -display help` prints on stdout; empty when it fails. */
-export async function readHelp(binary: string, args: readonly string[]): Promise<string> {
-  const child = spawnBound([binary, ...args], ['ignore', 'pipe', 'ignore']);
+/** What a command line such as `qemu -display help` prints on stdout, as far as it came before `signal`. */
+export async function readHelp(binary: string, args: readonly string[], signal: AbortSignal): Promise<string> {
+  const child = spawnBound([binary, ...args], ['ignore', 'pipe', 'ignore'], signal);
   let stdout = '';
   child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
     stdout += chunk;
   });
   const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
-  await new Promise<void>((resolve) => child.on('close', resolve).on('error', resolve));
+  await new Promise<void>((resolve) => child.on('close', resolve).on('error', () => resolve()));
   clearTimeout(timer);
   return stdout;
 }
 
 /** A child that dies with us, even by SIGKILL: a paused QEMU would wait for a question for ever. */
-function spawnBound(argv: readonly string[], stdio: ('ignore' | 'pipe')[]): ReturnType<typeof spawn> {
+function spawnBound(
+  argv: readonly string[],
+  stdio: ('ignore' | 'pipe')[],
+  signal?: AbortSignal,
+): ReturnType<typeof spawn> {
   const bound = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig=KILL', ...argv] : argv;
   const [program = '', ...rest] = bound;
   // Its own directory could be one that is about to be unmounted or removed.
-  return spawn(program, rest, { stdio, cwd: '/' });
+  return spawn(program, rest, { stdio, cwd: '/', killSignal: 'SIGKILL', ...(signal && { signal }) });
 }

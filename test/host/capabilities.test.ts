@@ -142,6 +142,20 @@ exit 1
     expect(error.message).toBe(`${binary} cannot be asked what it can do: out of luck`);
   });
 
+  it('leaves no process behind when one of them hangs', async () => {
+    const dir = scratch();
+    const pids = join(dir, 'pids');
+    const binary = program(
+      dir,
+      NAME,
+      `#!/bin/sh\necho $$ >> ${pids}\ncase "$*" in *help) exec sleep 1000;; esac\nuntil [ "$(wc -l < ${pids})" -ge 4 ]; do :; done\nexit 1\n`,
+    );
+    await refusal(binary);
+    const started = readFileSync(pids, 'utf8').trim().split('\n').map(Number);
+    expect(started).toHaveLength(4);
+    await until(() => (started.some(isAlive) ? undefined : true));
+  });
+
   it('makes KVM unusable with its reason, for now when the reason may pass', async () => {
     const busy = program(
       scratch(),
