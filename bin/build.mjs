@@ -26,12 +26,19 @@ const COMMON = {
   target: 'node20',
 };
 
+/** Told without a stack: the fault is in a template. */
+class Refused extends Error {}
+
 mkdirSync(dist);
 try {
   await buildProgram();
   await buildTemplates();
   keepCompiledCode();
   replaceDist();
+} catch (error) {
+  if (!(error instanceof Refused)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
 } finally {
   rmSync(dist, { recursive: true, force: true });
 }
@@ -73,7 +80,8 @@ function buildId() {
 
 /** One file, an index first, so that a verb decodes only the templates it uses; see src/input/templates.ts. */
 async function buildTemplates() {
-  const { parse, readDevice } = await loadReaders();
+  const { directoryTemplates, lintTemplates, parse, readDevice, RESOLVERS } = await loadReaders();
+  const docs = new Map();
   const index = {};
   let body = '';
   const add = (name, value) => {
@@ -88,12 +96,22 @@ async function buildTemplates() {
   for (const file of filesIn(templates).filter((name) => name.endsWith('.yaml'))) {
     const path = relative(templates, file);
     const { doc, diagnostics } = parse(readFileSync(file, 'utf8'), `templates/${path}`);
-    const [fault] = diagnostics;
-    if (fault) throw new Error(`${fault.origin.file}:${fault.origin.line}:${fault.origin.column}  ${fault.message}`);
+    refuse(diagnostics);
+    docs.set(doc.file, doc);
     add(path, doc);
     if (/^(devices|machines)\//.test(path)) add(`${path}#device`, readDevice(doc, basename(path, '.yaml')));
   }
+  const all = directoryTemplates(templates, 'templates', (_, file) => docs.get(file));
+  refuse(lintTemplates(all, { all, resolvers: Object.keys(RESOLVERS) }));
   writeFileSync(join(dist, 'templates.json'), `${JSON.stringify(index)}\n${body}`);
+}
+
+/** @throws Refused when a template has faults */
+function refuse(diagnostics) {
+  const faults = diagnostics.map(
+    ({ message, origin: { file, line, column } }) => `${file}:${line}:${column}  ${message}`,
+  );
+  if (faults.length > 0) throw new Refused(faults.join('\n'));
 }
 
 /** The program's own readers, built for this step alone. */
@@ -105,7 +123,12 @@ async function loadReaders() {
     format: 'esm',
     outfile,
     stdin: {
-      contents: "export { parse } from './src/model/parse.ts'; export { readDevice } from './src/catalog/catalog.ts';",
+      contents: `
+        export { readDevice } from './src/catalog/catalog.ts';
+        export { lintTemplates } from './src/catalog/lint.ts';
+        export { directoryTemplates } from './src/input/templates.ts';
+        export { parse } from './src/model/parse.ts';
+        export { RESOLVERS } from './src/plan/resolvers/index.ts';`,
       loader: 'ts',
       resolveDir: root,
     },

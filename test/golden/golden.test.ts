@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHECKOUT, yamlNames } from '../checkout.ts';
+import { Built } from '../cli/built.ts';
 import { Program } from '../program.ts';
 
 /** The examples, then the corners that no example has. */
@@ -85,27 +86,17 @@ describe.each(VMS)('$folder/$name', ({ folder, name }) => {
   });
 });
 
-/** The time of the newest file below some folders. */
-function newest(...folders: readonly string[]): number {
-  const files = folders.flatMap((folder) =>
-    readdirSync(join(CHECKOUT, folder), { recursive: true, encoding: 'utf8' }).map((name) =>
-      join(CHECKOUT, folder, name),
-    ),
-  );
-  return Math.max(...files.map((file) => statSync(file).mtimeMs));
-}
+describe('the built program', () => {
+  let built: Built;
+  beforeAll(() => {
+    built = new Built();
+  });
+  afterAll(() => built.remove());
 
-const built = statSync(join(CHECKOUT, 'dist', 'main.cjs'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-const stale = built < newest('src', 'templates');
-
-describe(`the built program${stale ? ' (left out: `npm run build` would make another)' : ''}`, () => {
-  it.skipIf(stale).each(VMS)('prints the golden of $folder/$name', async ({ folder, name }) => {
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      [join(CHECKOUT, 'bin', 'ezvm.js'), 'args', join(folder, `${name}.yaml`), '--host', HOST],
-      { cwd: program.dir, env: program.env },
-    );
-    expect(placed(stdout)).toBe(readFileSync(join(import.meta.dirname, 'args', `${name}.txt`), 'utf8'));
+  it.each(VMS)('prints the golden of $folder/$name', ({ folder, name }) => {
+    const { out, err } = built.run(['args', join(folder, `${name}.yaml`), '--host', HOST], { cwd: program.dir });
+    expect(err).not.toContain('error');
+    expect(placed(out)).toBe(readFileSync(join(import.meta.dirname, 'args', `${name}.txt`), 'utf8'));
   });
 });
 

@@ -2,6 +2,7 @@ import { suggestion } from '../../catalog/params.ts';
 import { EXIT, fault } from '../../core/diagnostic.ts';
 import { formatOrigin, type Origin } from '../../core/origin.ts';
 import { shellJoin } from '../../core/quote.ts';
+import { isUnset, Leaf, type Tree } from '../../model/tree.ts';
 import { renderOption } from '../../qemu/render.ts';
 import { loadModel, type Model, pathsOf, planModel } from '../model.ts';
 import { findFacts, type Planned } from '../pipeline.ts';
@@ -45,11 +46,20 @@ export const verb: Verb = {
   },
 };
 
-function explainValues({ spec, catalog }: Model): Explained[] {
+function explainValues({ spec, catalog, merged }: Model): Explained[] {
   return spec.devices.flatMap((device) => {
     const plural = catalog.section(device.section)?.plural !== undefined;
-    const prefix = plural ? `${device.section}.${device.id}` : device.section;
-    return Object.entries(device.params)
+    const path = plural ? [device.section, device.id] : [device.section];
+    const prefix = path.join('.');
+    const chosen = leafAt(merged, [...path, 'type']);
+    const type: Explained = {
+      key: `${prefix}.type`,
+      value: device.template.type,
+      // The section's own default stands in no file of the user's; the template itself tells more.
+      from: chosen ? formatOrigin(chosen.origin) : device.template.file,
+      overrides: chosen?.overrides.map(({ origin }) => formatOrigin(origin)) ?? [],
+    };
+    const params = Object.entries(device.params)
       .filter(([, { value }]) => value !== null)
       .map(([name, { value, origin, overrides }]) => ({
         key: `${prefix}.${name}`,
@@ -57,7 +67,16 @@ function explainValues({ spec, catalog }: Model): Explained[] {
         from: place(origin),
         overrides: overrides.map(formatOrigin),
       }));
+    return [type, ...params];
   });
+}
+
+function leafAt(tree: Tree, path: readonly string[]): Leaf | undefined {
+  const found = path.reduce<Tree | Leaf | undefined>(
+    (node, key) => (node === undefined || node instanceof Leaf ? undefined : node[key]),
+    tree,
+  );
+  return found instanceof Leaf && !isUnset(found) ? found : undefined;
 }
 
 function explainOptions({ plan, facts }: Planned): ExplainedOption[] {
