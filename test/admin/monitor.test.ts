@@ -70,7 +70,7 @@ describe('an attached monitor', () => {
     const attached = attachMonitor(plan.vm, { input, output });
     input.end('info name\ninfo status\n');
     await attached;
-    expect(text()).toContain('QEMU 7');
+    expect(text()).toMatch(/^QEMU \d+/);
     expect(text()).toMatch(/\bvm\r?\n/);
     expect(text()).toContain('VM status: running');
     expect(state.qemu && isAlive(state.qemu)).toBe(true);
