@@ -12,7 +12,7 @@ const templates = join(root, 'templates');
 const dist = join(root, `dist-${process.pid}`);
 
 /** Large libraries that few verbs need are files of their own, read when they are first asked for. */
-const LAZY = ['cosmiconfig', 'yaml', 'zod'];
+const LAZY = ['cosmiconfig', 'execa', 'yaml', 'zod'];
 
 const COMMON = {
   absWorkingDir: root,

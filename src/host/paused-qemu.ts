@@ -28,7 +28,9 @@ export interface PausedQemu {
 export async function startPaused(binary: string, args: readonly string[]): Promise<PausedQemu> {
   const common = ['-S', '-no-user-config', '-nodefaults', '-display', 'none'];
   const channel = ['-chardev', 'socket,id=qmp,fd=3', '-mon', 'chardev=qmp,mode=control'];
-  const child = spawnBound([binary, ...common, ...args, ...channel], ['ignore', 'ignore', 'pipe', 'pipe']);
+  const [program, ...rest] = boundToUs([binary, ...common, ...args, ...channel]);
+  // Its own directory could be one that is about to be unmounted or removed.
+  const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], cwd: '/' });
   let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     stderr = (stderr + chunk).slice(-65_536);
@@ -71,25 +73,21 @@ export async function startPaused(binary: string, args: readonly string[]): Prom
 
 /** What a command line such as `qemu -display help` prints on stdout, as far as it came before `signal`. */
 export async function readHelp(binary: string, args: readonly string[], signal: AbortSignal): Promise<string> {
-  const child = spawnBound([binary, ...args], ['ignore', 'pipe', 'ignore'], signal);
-  let stdout = '';
-  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
-    stdout += chunk;
+  const { execa } = await import('execa');
+  const [program, ...rest] = boundToUs([binary, ...args]);
+  const { stdout } = await execa(program, rest, {
+    cancelSignal: signal,
+    cwd: '/',
+    killSignal: 'SIGKILL',
+    reject: false,
+    stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: PATIENCE_MS,
   });
-  const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
-  await new Promise<void>((resolve) => child.on('close', resolve).on('error', () => resolve()));
-  clearTimeout(timer);
-  return stdout;
+  return stdout ?? '';
 }
 
-/** A child that dies with us, even by SIGKILL: a paused QEMU would wait for a question for ever. */
-function spawnBound(
-  argv: readonly string[],
-  stdio: ('ignore' | 'pipe')[],
-  signal?: AbortSignal,
-): ReturnType<typeof spawn> {
-  const bound = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig=KILL', ...argv] : argv;
-  const [program = '', ...rest] = bound;
-  // Its own directory could be one that is about to be unmounted or removed.
-  return spawn(program, rest, { stdio, cwd: '/', killSignal: 'SIGKILL', ...(signal && { signal }) });
+/** The command line of a child that dies with us, even by SIGKILL: a paused QEMU would wait for a question for ever. */
+function boundToUs(argv: readonly string[]): readonly [string, ...string[]] {
+  const [program = '', ...rest] = argv;
+  return existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig=KILL', program, ...rest] : [program, ...rest];
 }
