@@ -142,16 +142,19 @@ describe('merging layers', () => {
       fc.property(layers, (maps) => {
         const trees = maps.map(treeOf);
         walk(merge(trees), [], (leaf, path) => {
-          const written = trees.flatMap((tree, rank) => {
-            const found = at(tree, path);
-            return found instanceof Leaf ? [{ rank, found }] : [];
-          });
-          const strongest = written.at(-1);
-          expect(leaf.layer.rank).toBe(strongest?.rank);
-          expect(leaf.origin).toEqual(strongest?.found.origin);
-          const ranks = [leaf, ...leaf.overrides].map(({ layer }) => layer.rank);
-          expect(ranks).toEqual(ranks.toSorted((x, y) => y - x));
-          for (const each of leaf.overrides) expect(written.map(({ found }) => found.node)).toContain(each.node);
+          const history = historyOf(trees, path);
+          const strongest = history.at(-1);
+          expect([leaf.node, leaf.origin, leaf.layer.rank]).toEqual([
+            strongest?.node,
+            strongest?.origin,
+            strongest?.layer.rank,
+          ]);
+          expect(leaf.overrides.map(({ node }) => node)).toEqual(
+            history
+              .slice(0, -1)
+              .reverse()
+              .map(({ node }) => node),
+          );
         });
       }),
     );
@@ -188,6 +191,18 @@ function at(tree: Tree, path: readonly string[]): Tree | Leaf | undefined {
     (node, key) => (node === undefined || node instanceof Leaf || !Object.hasOwn(node, key) ? undefined : node[key]),
     tree,
   );
+}
+
+/** The leaves that lay one over another at a path, weakest first, since a map or a value higher up cut them off. */
+function historyOf(trees: readonly Tree[], path: readonly string[]): Leaf[] {
+  let history: Leaf[] = [];
+  for (const tree of trees) {
+    const found = at(tree, path);
+    const cut = path.some((_, depth) => depth > 0 && at(tree, path.slice(0, depth)) instanceof Leaf);
+    if (found instanceof Leaf) history.push(found);
+    else if (found !== undefined || cut) history = [];
+  }
+  return history;
 }
 
 function walk(tree: Tree | Leaf, path: readonly string[], visit: (leaf: Leaf, path: readonly string[]) => void): void {
