@@ -78,7 +78,10 @@ function checkOption(name: string, args: QemuOption['args'], schema: QemuSchema,
         {
           code: 'qemu-option-unknown',
           says: `has no -${name}`,
-          help: 'use a QEMU of another version, or one built with it',
+          help:
+            name === 'spice'
+              ? 'it comes with a module of QEMU; look in your distribution for a package such as qemu-system-modules-spice'
+              : 'use a QEMU of another version, or one built with it',
         },
       ],
     };

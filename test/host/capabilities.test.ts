@@ -37,7 +37,7 @@ describe.skipIf(NO_QEMU)('the QEMU of this machine (left out where there is none
   it('has -spice exactly when it takes it', async () => {
     const { spice } = await probeQemu(QEMU);
     const said = execFileSync('/bin/sh', ['-c', `${QEMU} -spice help 2>&1; :`], { encoding: 'utf8' });
-    expect(spice).toBe(!/invalid option|not found|no such/i.test(said));
+    expect(spice).toBe(!/invalid option|no option group/.test(said));
   });
 
   it('tells its whole syntax, whatever modules it misses', async () => {

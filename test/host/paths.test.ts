@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -64,11 +64,14 @@ describe('probePaths', () => {
     expect(probePaths([path])[path]).toMatchObject({ kind: 'file', size: bytes.length, format });
   });
 
-  it.each(['qcow2', 'vmdk', 'vdi', 'vhdx', 'vpc', 'raw'])('agrees with qemu-img about %s', (format) => {
-    const path = join(scratch(), 'image');
-    execFileSync('qemu-img', ['create', '-q', '-f', format, path, '1M']);
-    expect(probePaths([path])[path]?.format).toBe(format);
-  });
+  it.skipIf(!existsSync('/usr/bin/qemu-img')).each(['qcow2', 'vmdk', 'vdi', 'vhdx', 'vpc', 'raw'])(
+    'agrees with qemu-img about %s (left out where there is none)',
+    (format) => {
+      const path = join(scratch(), 'image');
+      execFileSync('qemu-img', ['create', '-q', '-f', format, path, '1M']);
+      expect(probePaths([path])[path]?.format).toBe(format);
+    },
+  );
 
   it.skipIf(!IS_ROOT)('tells what may not be looked at (left out for ordinary users)', async () => {
     const dir = scratch();

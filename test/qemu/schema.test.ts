@@ -42,7 +42,7 @@ const RIGHT: readonly (readonly QemuOption[])[] = [
   [option('name', { guest: 'a', 'debug-threads': true })],
   [option('msg', { timestamp: true })],
   [option('global', { driver: 'cfi.pflash01', property: 'secure', value: 'on' })],
-  [option('global', { driver: 'virtio-pci', property: 'x-pcie-pm-init', value: 'on' })],
+  [option('global', { driver: 'virtio-pci', property: 'modern-pio-notify', value: 'on' })],
   [option('overcommit', { 'mem-lock': false })],
   [
     NULL_DISK,
