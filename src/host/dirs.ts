@@ -26,6 +26,10 @@ export function findDirs(env: Environment, user: { readonly uid: number; readonl
 
 /** After `su` or `sudo` the variable may name the directory of the user who called it. */
 function belongsToOther(dir: string, uid: number): boolean {
-  const found = statSync(dir, { throwIfNoEntry: false });
-  return found !== undefined && found.uid !== uid;
+  try {
+    const found = statSync(dir, { throwIfNoEntry: false });
+    return found !== undefined && found.uid !== uid;
+  } catch {
+    return true;
+  }
 }

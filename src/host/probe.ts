@@ -2,6 +2,7 @@ import { realpathSync, statSync } from 'node:fs';
 import { availableParallelism, release, totalmem, userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { type Diagnostic, EzvmError } from '../core/diagnostic.ts';
+import { compareVersions } from '../qemu/option.ts';
 import { readCache, writeCache } from './cache.ts';
 import { findDirs } from './dirs.ts';
 import type { HostFacts, KvmFacts, QemuFacts, QemuSchema } from './facts.ts';
@@ -87,20 +88,22 @@ export async function probeHost(request: ProbeRequest): Promise<Probed> {
 }
 
 /**
- * The syntax of the QEMU of this machine that `facts` were probed from; undefined when there is none.
- * Throws EzvmError (exit 3) when it does not answer.
+ * The syntax of the QEMU in `facts`: the one that came with them, else what the QEMU of this machine says of itself, if
+ * it is the same version; undefined when there is neither. Throws EzvmError (exit 3) when it does not answer.
  */
-export async function loadSchema(facts: HostFacts): Promise<QemuSchema | undefined> {
-  const { qemu, dirs } = facts;
+export async function loadSchema(facts: HostFacts & { readonly schema?: QemuSchema }): Promise<QemuSchema | undefined> {
+  const { qemu, dirs, schema } = facts;
   const key = qemu && binaryKey(qemu.binary);
-  if (!qemu || !key) return undefined;
+  if (schema || !qemu || !key) return schema;
   const file = cacheFile(dirs.cache, qemu.binary, 'schema');
-  const kept = readCache(file, key);
-  if (kept !== undefined) return kept as QemuSchema;
-  const { probeSchema } = await import('./capabilities.ts');
-  const schema = await probeSchema(qemu);
-  writeCache(dirs.cache, file, key, schema);
-  return schema;
+  let found = readCache(file, key) as QemuSchema | undefined;
+  if (!found) {
+    const { probeSchema } = await import('./capabilities.ts');
+    found = await probeSchema(qemu);
+    writeCache(dirs.cache, file, key, found);
+  }
+  // Facts of another machine may name a program that is here as well, and is another QEMU.
+  return compareVersions(found.version, qemu.version) === 0 ? found : undefined;
 }
 
 async function findCapabilities(

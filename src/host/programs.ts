@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import type { Diagnostic } from '../core/diagnostic.ts';
 
 /** Where root looks, whatever its PATH says: it may be the PATH of the one who called sudo. */
@@ -26,11 +26,20 @@ export function programDirs(path: string | undefined, euid: number): readonly st
   // Where /bin is /usr/bin by a link, each search would look there twice.
   const seen = new Map<string, string>();
   for (const dir of dirs) {
-    const found = statSync(dir, { throwIfNoEntry: false });
+    const found = look(dir);
     const inode = `${found?.dev} ${found?.ino}`;
     if (found?.isDirectory() && !seen.has(inode)) seen.set(inode, dir);
   }
   return [...seen.values()];
+}
+
+/** What may not be looked at (after `su`, a PATH may lead through a home of root's) is as good as not there. */
+function look(dir: string): Stats | undefined {
+  try {
+    return statSync(dir, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }
 
 /** The first of `dirs` with an executable file called `name`, as a path. */

@@ -127,6 +127,15 @@ describe.skipIf(NO_QEMU)('what is kept of the QEMU of this machine (left out whe
     expect(starts()).toBe(askedAgain);
   });
 
+  it('is not mistaken for the QEMU of other facts, which may bring their own', async () => {
+    const { facts } = await probe(scratch(), QEMU);
+    const schema = await loadSchema(facts);
+    if (!facts.qemu || !schema) throw new Error('there is one');
+    const other = { ...facts, qemu: { ...facts.qemu, version: { major: 99, minor: 0, micro: 0 } } };
+    expect(await loadSchema(other)).toBeUndefined();
+    expect(await loadSchema({ ...other, schema })).toBe(schema);
+  });
+
   it.each<[string, (home: string, binary: string) => void]>([
     ['QEMU was replaced', (_, binary) => appendFileSync(binary, '\n')],
     ['QEMU was touched', (_, binary) => utimesSync(binary, 1, 1)],

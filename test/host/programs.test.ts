@@ -15,6 +15,14 @@ describe('programDirs', () => {
     expect(programDirs(path.join(':'), 1000)).toEqual([join(dir, 'b'), join(dir, 'a')]);
   });
 
+  it('passes over what cannot be looked at', () => {
+    const dir = scratch();
+    symlinkSync('loop', join(dir, 'loop'));
+    expect(programDirs(`${join(dir, 'loop')}:${dir}`, 1000)).toEqual([dir]);
+    const { run } = findDirs({ XDG_RUNTIME_DIR: join(dir, 'loop') }, { uid: 1000, home: '/home/a' });
+    expect(run).toBe('/tmp/ezvm-1000');
+  });
+
   it("does not look at root's PATH", () => {
     const dir = scratch();
     expect(programDirs(dir, 0)).toContain('/usr/bin');
