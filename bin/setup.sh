@@ -61,7 +61,7 @@ quietly() { "$@" >>"$log" 2>&1 </dev/null; }
 
 # Shows what the quiet commands said went wrong, and what that means.
 explain() {
-  grep -E "^E:|[Ee]rror" "$log" | head -n 6 | grep . >&2 || tail -n 12 "$log" >&2
+  grep -E "^E:|npm ERR|[Ee]rror" "$log" | head -n 6 | grep . >&2 || tail -n 12 "$log" >&2
   if grep -qiE 'no space left|enough free space|ENOSPC' "$log"; then
     die "$1 failed: the disk is full"
   elif grep -qiE 'could not resolve|temporary failure|could not connect|unreachable|timed out|connection refused|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT' "$log"; then
@@ -123,6 +123,7 @@ if [ -n "$packages" ]; then
   fi
   need_space /usr 800 'installing these packages'
   install_packages $packages || explain 'installing packages'
+  : >"$log"
   still=$(missing_packages)
   [ -z "$still" ] || die "installed, and yet not found: $still"
 fi
