@@ -89,7 +89,7 @@ interface StandIn {
 }
 
 /** What takes the place of the things a plan has and this machine has not. */
-function standInsFor(plan: Plan): StandIn[] {
+function standInsFor(plan: Plan, place: string): StandIn[] {
   const found: StandIn[] = [{ what: '128 MiB of memory', sets: ['memory=128M'] }];
   const missing = new Set<string>();
   for (const option of plan.qemu.options) {
@@ -97,6 +97,8 @@ function standInsFor(plan: Plan): StandIn[] {
     if (typeof args !== 'object') continue;
     const id = String(args['id'] ?? '');
     const lacking = lack(option, HERE);
+    if (args['mem-path'] === '/dev/kvmfr0')
+      found.push({ what: 'a file for /dev/kvmfr0', sets: [`display.device=${join(place, 'kvmfr0')}`] });
     if (name === 'machine' && !HERE.qemu?.machines[String(args['type'])])
       found.push({ what: "this QEMU's board", sets: ['machine.version=null'] });
     if (lacking === undefined || missing.has(lacking + id)) continue;
@@ -147,7 +149,7 @@ async function furnished(
       file,
       standIns.flatMap(({ sets }) => sets),
     );
-    const more = standInsFor(plan).filter(({ what }) => standIns.every((one) => one.what !== what));
+    const more = standInsFor(plan, place).filter(({ what }) => standIns.every((one) => one.what !== what));
     if (more.length === 0) break;
     standIns.push(...more);
   }

@@ -58,6 +58,9 @@ export function startPaused(
         copyFileSync(step.from, step.to);
       }
     }
+    for (const { args } of plan.qemu.options)
+      if (typeof args === 'object' && args['mem-path'] !== undefined && !existsSync(String(args['mem-path'])))
+        throw new Error(`QEMU would make the file ${args['mem-path']}`);
     const sidecars: ChildProcess[] = [];
     try {
       for (const { argv: words, ready, when } of plan.sidecars) {

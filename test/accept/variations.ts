@@ -62,7 +62,9 @@ export function variationsOf({ name, template: { params } }: DeviceType): Variat
     ),
     ...more,
   });
-  const required = ({ required }: ParamSpec): boolean => required === true;
+  // A device of the host's is none here, whatever its default is; QEMU would make a file of that name.
+  const required = ({ required, expect, default: fallback }: ParamSpec): boolean =>
+    required === true || (expect === 'device' && fallback !== undefined);
   const open = specs.filter(([, spec]) => !choicesOf(spec));
   const listed = specs.flatMap(([key, spec]) => choicesOf(spec)?.map((value) => [key, value] as const) ?? []);
   const rows =
