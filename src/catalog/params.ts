@@ -73,7 +73,7 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
       help: `write it in quotes: "${written}"`,
     };
   },
-  word: matching(/^[A-Za-z0-9_+.:-]+$/, 'letters, digits and . _ + : - only'),
+  word: matching(/^[A-Za-z0-9_+.:-]+$/, 'a word of letters, digits and . _ + : -'),
   int(node, spec) {
     const number = typeof node.value === 'string' && /^-?\d+$/.test(node.value) ? Number(node.value) : node.value;
     if (typeof number !== 'number' || !Number.isSafeInteger(number)) return wrong(node, spec);

@@ -1,7 +1,7 @@
-import { Composer, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, Parser } from 'yaml';
+import { Composer, isAlias, isMap, isScalar, isSeq, type Node, type Pair, Parser } from 'yaml';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import type { MapEntry, MapNode, Position, Scalar, SourceDoc, SourceNode } from '../core/source.ts';
-import { explainSyntax, findTooDeep } from './syntax.ts';
+import { explainSyntax, findOpening, findTooDeep, positionsIn } from './syntax.ts';
 
 /** Far above any VM file that a person writes, far below what would be slow. */
 const MAX_CHARACTERS = 64 * 1024;
@@ -19,13 +19,9 @@ export function parse(text: string, file: string): { doc: SourceDoc; diagnostics
   const refused = findUnreadable(text, file);
   if (refused) return { doc: empty, diagnostics: [refused] };
 
-  const lines = new LineCounter();
   // The parser works with a stack of its own, the composer recurses and must not be led too deep.
-  const tokens = [...new Parser(lines.addNewLine).parse(text)];
-  const at = (offset: number): Position => {
-    const { line, col } = lines.linePos(offset);
-    return [line, col];
-  };
+  const tokens = [...new Parser().parse(text)];
+  const at = positionsIn(text);
   const diagnostics: Diagnostic[] = [];
   const report = (code: string, offset: number, message: string, help?: string): void => {
     if (diagnostics.length >= MAX_FAULTS) return;
@@ -50,7 +46,11 @@ export function parse(text: string, file: string): { doc: SourceDoc; diagnostics
   const composer = new Composer({ prettyErrors: false, uniqueKeys: false });
   const [document, second] = composer.compose(tokens, true, text.length);
   for (const error of (document?.errors ?? []).slice(0, MAX_FAULTS))
-    report('yaml-syntax', error.pos[0], ...explainSyntax(error.code, error.message));
+    report(
+      'yaml-syntax',
+      findOpening(tokens, error.message, error.pos[0]) ?? error.pos[0],
+      ...explainSyntax(error.code, error.message),
+    );
   if (second && second.range[0] < text.length)
     report(
       'yaml-syntax',

@@ -190,7 +190,7 @@ function variablesOf(merged: Tree, report: Findings['report']): Scope {
         leaf,
         'write the reference where this one is used',
       );
-    else scope[`vars.${name}`] = leaf.node;
+    else scope[`vars.${name}`] = { value: leaf.node.value, ...(leaf.node.source && { source: leaf.node.source }) };
   }
   return scope;
 }
