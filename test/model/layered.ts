@@ -75,7 +75,8 @@ export function makeVm({ vm = '', templates = {}, settings = [], sets = [] }: Pa
   };
 }
 
-function textTemplates(texts: { readonly [path: string]: string }): TemplateSource {
+/** Templates that are texts, by path below `templates/`. */
+export function textTemplates(texts: { readonly [path: string]: string }): TemplateSource {
   const names = Object.keys(texts);
   return {
     read: (path) => {

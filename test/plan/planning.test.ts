@@ -1,0 +1,408 @@
+import { describe, expect, it } from 'vitest';
+import { Catalog } from '../../src/catalog/catalog.ts';
+import type { Diagnostic } from '../../src/core/diagnostic.ts';
+import { formatOrigin } from '../../src/core/origin.ts';
+import type { HostFacts } from '../../src/host/facts.ts';
+import { assemble } from '../../src/plan/assemble.ts';
+import { judgeRequirements } from '../../src/plan/judge.ts';
+import type { Plan } from '../../src/plan/plan.ts';
+import type { QemuProps } from '../../src/qemu/option.ts';
+import { folderTemplates } from '../checkout.ts';
+import { hostFacts, specOf } from '../planned.ts';
+
+const CATALOG = new Catalog(folderTemplates());
+const LAPTOP = hostFacts('laptop');
+const BARE = hostFacts('bare');
+
+interface Assembled {
+  readonly plan: Plan;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+function make(vm: string, facts: HostFacts = LAPTOP): Assembled {
+  const { spec, diagnostics } = specOf(vm, CATALOG);
+  expect(diagnostics).toEqual([]);
+  return assemble(spec, CATALOG, facts);
+}
+
+function faults(vm: string, facts?: HostFacts): string[] {
+  return make(vm, facts).diagnostics.map(({ origin, message }) => `${origin ? formatOrigin(origin) : '-'} ${message}`);
+}
+
+/** The properties of the first option of a name, or of that with an id. */
+function option({ plan }: Assembled, name: string, id?: string): QemuProps {
+  const found = plan.qemu.options.find(
+    ({ name: each, args }) =>
+      each === name && typeof args === 'object' && (id === undefined || args['id'] === id || args['node-name'] === id),
+  );
+  return typeof found?.args === 'object' ? found.args : {};
+}
+
+function notes({ plan }: Assembled): string[] {
+  return plan.notes.map(({ code }) => code);
+}
+
+describe('places', () => {
+  it.each([
+    ['disks: { a: x.raw }\n', 'vm.yaml:1:13 a: the id a does not say which place it takes'],
+    ['disks: { disk0: x, a: { file: y, slot: 0 } }\n', 'vm.yaml:1:23 a: it asks for the place that disk0 has'],
+    [
+      'disks: { disk16: { file: x, bus: virtio } }\n',
+      'vm.yaml:1:18 disk16: there are 16 places for a disk, and this asks for number 16',
+    ],
+    [
+      'disks: [{ file: x, bus: sata, slot: 6 }]\n',
+      'vm.yaml:1:9 disk0: there are 6 places for a sata, and this asks for number 6',
+    ],
+    [
+      'disks: [{ file: x, bus: nvme }, { file: y, bus: virtio, slot: 0 }]\n',
+      'vm.yaml:1:33 disk1: it asks for the place that disk0 has',
+    ],
+    [
+      'usb: [{ type: tablet, slot: 3 }, { type: mouse, slot: 3 }]\n',
+      'vm.yaml:1:34 usb1: it asks for the place that usb0 has',
+    ],
+  ])('are refused for %j', (vm, fault) => {
+    expect(faults(`template: linux\nusb: off\n${vm}`.replace('usb: off\nusb', 'usb'))).toEqual([
+      fault.replace('vm.yaml:1', `vm.yaml:${vm.startsWith('usb') ? 2 : 3}`),
+    ]);
+  });
+
+  it('tell how to mend that', () => {
+    for (const { help } of make('disks: { a: x.raw }\n').diagnostics) expect(help).toMatch(/slot/);
+  });
+
+  it('of one kind do not depend on the other devices', () => {
+    const few = make('network: { net2: { type: user } }\n');
+    const many = make(
+      'network: [{ type: user }, { type: user }, { type: user }]\ndisks: [a, b]\npci: ["0000:05:00.0"]\n',
+    );
+    expect(option(few, 'device', 'net2-device')).toEqual(option(many, 'device', 'net2-device'));
+    expect(option(few, 'device', 'rp-10.2')).toEqual(option(many, 'device', 'rp-10.2'));
+  });
+
+  it('behind a root port bring function 0 of that slot along', () => {
+    const made = make('network: { net2: { type: user } }\n');
+    expect(option(made, 'device', 'rp-10.0')).toMatchObject({ addr: '10.0', multifunction: true });
+  });
+
+  it('do not change with the number of digits of an id', () => {
+    expect(faults('disks: { disk00: x, disk0: y }\n')).toHaveLength(1);
+  });
+});
+
+describe('options that exist once', () => {
+  it('are joined', () => {
+    const machine = make('template: linux\nmachine: { hpet: off }\n').plan.qemu.options.filter(
+      ({ name }) => name === 'machine',
+    );
+    expect(machine).toHaveLength(1);
+    expect(machine[0]?.args).toMatchObject({ type: 'q35', pflash0: 'pflash0', hpet: false });
+  });
+
+  it.each([
+    [
+      'disks: [{ file: a, boot: 1 }, { file: b, boot: 1 }]\n',
+      'vm.yaml:1:31 two devices want to be number 1 in the boot order',
+    ],
+    [
+      'disks: [{ file: a, boot: 1 }]\nnetwork: [{ type: user, boot: 1 }]\n',
+      'vm.yaml:2:11 two devices want to be number 1 in the boot order',
+    ],
+    [
+      'boot: { kernel: k }\ndisks: [{ file: a, boot: 0 }]\n',
+      'vm.yaml:2:9 two devices want to be number 0 in the boot order',
+    ],
+    [
+      'disks: { net0: { file: a, slot: 0 } }\nnetwork: { net0: { type: user } }\n',
+      'vm.yaml:2:18 two devices are called net0-device',
+    ],
+    ['qemu: { set: { "device:nope": { a: 1 } } }\n', 'vm.yaml:1:31 qemu.set: no option "device:nope" is emitted'],
+    ['qemu: { args: [a] }\n', 'vm.yaml:1:16 qemu.args: "a" follows no option'],
+    ['qemu: { args: [-a, b, c] }\n', 'vm.yaml:1:23 qemu.args: "c" follows no option'],
+    ['cpu: { flags: ["+aes,-svm"] }\n', 'vm.yaml:1:6 -cpu cannot be given "aes,-svm"'],
+    ['cpu: { flags: ["vendor=a,b"] }\n', 'vm.yaml:1:6 -cpu cannot be given "vendor=a,b"'],
+    ['cpu: { flags: [""] }\n', 'vm.yaml:1:6 -cpu cannot be given ""'],
+    ['qemu: { set: { cpu: { vendor: "a,b" } } }\n', 'vm.yaml:1:21 -cpu cannot be given "vendor=a,b"'],
+  ])('are refused in %j', (vm, fault) => {
+    expect(faults(vm)).toEqual([fault]);
+  });
+
+  it('boot disks in their order, after a kernel, unless somebody says otherwise', () => {
+    const made = make('disks: [a, b]\n');
+    expect(['disk0-device', 'disk1-device'].map((id) => option(made, 'device', id)['bootindex'])).toEqual([1, 2]);
+    const said = make('disks: [a, { file: b, boot: 5 }]\n');
+    expect(['disk0-device', 'disk1-device'].map((id) => option(said, 'device', id)['bootindex'])).toEqual([
+      undefined,
+      5,
+    ]);
+    expect(faults('boot: { kernel: k }\ndisks: [a, b]\n')).toEqual([]);
+  });
+});
+
+describe('patches', () => {
+  const PATCHED = (patch: string) => make(`disks: [a.raw]\nqemu: { set: { ${patch} } }\n`);
+
+  it('set, replace and remove properties, and reach into maps', () => {
+    const disk = option(
+      PATCHED('"blockdev:disk0": { read-only: on, discard: null, file: { aio: native, cache: { direct: null } } }'),
+      'blockdev',
+      'disk0',
+    );
+    expect(disk).toMatchObject({
+      driver: 'raw',
+      'read-only': true,
+      file: { driver: 'file', filename: '/vm/a.raw', aio: 'native', cache: { 'no-flush': false } },
+    });
+    expect(disk).not.toHaveProperty('discard');
+    expect(disk).not.toHaveProperty('file.cache.direct');
+  });
+
+  it('are where a changed option comes from', () => {
+    const { plan } = PATCHED('machine: { x: 1 }');
+    const machine = plan.qemu.options.find(({ name }) => name === 'machine');
+    expect(machine?.origin).toEqual({ file: 'vm.yaml', line: 2, column: 25 });
+  });
+
+  it('reach nothing of the prototype', () => {
+    expect(option(PATCHED('machine: { constructor: { a: 1 } }'), 'machine')).toHaveProperty('constructor', { a: 1 });
+  });
+
+  it('leave added words as they are', () => {
+    const words = ['-append', '--debug', '--fw_cfg', 'name=x,,y', '-x', ''];
+    const { plan } = make(`qemu: { args: ${JSON.stringify(words)} }\n`);
+    expect(plan.qemu.argv.slice(-words.length)).toEqual(words);
+  });
+});
+
+describe('what devices require', () => {
+  it('is there once, and before them', () => {
+    const { plan } = make('disks: [{ file: a, bus: scsi }, { file: b, bus: scsi }]\n');
+    const drivers = plan.qemu.options.map(({ args }) => (typeof args === 'object' ? args['driver'] : undefined));
+    expect(drivers.filter((driver) => driver === 'virtio-scsi-pci')).toHaveLength(1);
+    expect(drivers.indexOf('virtio-scsi-pci')).toBeLessThan(drivers.indexOf('scsi-hd'));
+  });
+
+  it('is not there for others', () => {
+    expect(make('disks: [{ file: a, bus: virtio }]\n').plan.qemu.argv.join()).not.toContain('virtio-scsi-pci');
+  });
+
+  it('is satisfied by a device of another type in a section of one', () => {
+    const made = make('display: spice\nspice: { type: tcp, port: 5900 }\n');
+    expect(made.plan.qemu.options.filter(({ name }) => name === 'spice')).toHaveLength(1);
+    expect(option(made, 'spice')).toMatchObject({ port: 5900 });
+  });
+});
+
+describe('the accelerator', () => {
+  const withKvm = (usable: boolean): HostFacts => ({
+    ...LAPTOP,
+    kvm: usable ? { usable } : { usable, reason: 'it is locked away' },
+  });
+
+  it.each([
+    ['', true, 'kvm', [], []],
+    ['machine: { accel: auto }', true, 'kvm', [], []],
+    ['machine: { accel: kvm }', true, 'kvm', [], []],
+    ['machine: { accel: tcg }', true, 'tcg', [], []],
+    ['', false, 'tcg', ['no-kvm'], []],
+    ['machine: { accel: tcg }', false, 'tcg', [], []],
+    ['machine: { accel: kvm }', false, 'kvm', [], ['machine.accel is kvm, but it is locked away']],
+  ])('for %j where KVM works (%s) is %s', (vm, usable, accel, told, unmet) => {
+    const made = make(`${vm}\n`, withKvm(usable));
+    expect(option(made, 'accel')['accel']).toBe(accel);
+    expect(notes(made)).toEqual(told);
+    expect(
+      made.plan.requirements.flatMap((each) =>
+        each.kind === 'unmet' && each.code.startsWith('kvm') ? [each.message] : [],
+      ),
+    ).toEqual(unmet);
+  });
+
+  it('decides what the processor is and can', () => {
+    const windows = 'template: windows-11\n';
+    expect(option(make(windows, withKvm(true)), 'cpu')).toMatchObject({
+      model: 'host',
+      'hv-relaxed': true,
+      'hv-spinlocks': '0x1fff',
+    });
+    const slow = make(windows, withKvm(false));
+    expect(option(slow, 'cpu')).toEqual({ model: 'max' });
+    expect(notes(slow)).toContain('hyperv-left-out');
+    expect(notes(make('cpu: { model: host }\n', withKvm(false)))).toContain('cpu-host-refused');
+    expect(option(make('cpu: { model: host }\n', withKvm(false)), 'cpu')['model']).toBe('max');
+  });
+});
+
+describe('a disk', () => {
+  const PATHS: HostFacts['paths'] = {
+    '/vm/link': { kind: 'block', readable: true, writable: true },
+    '/dev/shm/a.raw': { kind: 'file', readable: true, writable: true, format: 'raw' },
+    '/vm/plain': { kind: 'file', readable: true, writable: true, format: 'qcow2' },
+    '/vm/lies.raw': { kind: 'file', readable: true, writable: true, format: 'qcow2' },
+    '/vm/lies.img': { kind: 'file', readable: true, writable: true, format: 'qcow2' },
+  };
+  it.each([
+    ['/dev/vm1/disk', 'raw', 'host_device', 0],
+    ['/vm/link', 'raw', 'host_device', 0],
+    ['/dev/shm/a.raw', 'raw', 'file', 0],
+    ['a.qcow2', 'qcow2', 'file', 0],
+    ['a.QCOW2', 'qcow2', 'file', 0],
+    ['a.vhd', 'vpc', 'file', 0],
+    ['a.img', 'raw', 'file', 0],
+    ['a', 'raw', 'file', 0],
+    ['plain', 'qcow2', 'file', 0],
+    ['lies.raw', 'raw', 'file', 1],
+    ['lies.img', 'qcow2', 'file', 1],
+    ['a.constructor', 'raw', 'file', 0],
+    ['a.__proto__', 'raw', 'file', 0],
+    ['dir.qcow2/a', 'raw', 'file', 0],
+  ])('%s has the format %s and is a %s', (file, format, protocol, doubts) => {
+    const made = make(`disks: [${JSON.stringify(file)}]\n`, { ...LAPTOP, paths: PATHS });
+    expect(option(made, 'blockdev', 'disk0')).toMatchObject({ driver: format, file: { driver: protocol } });
+    expect(
+      made.plan.requirements.filter((each) => each.kind === 'unmet' && each.code === 'format-unclear'),
+    ).toHaveLength(doubts);
+  });
+
+  it.each([
+    ['none', true, false, 'on'],
+    ['writeback', false, false, 'on'],
+    ['writethrough', false, false, 'off'],
+    ['directsync', true, false, 'off'],
+    ['unsafe', false, true, 'on'],
+  ])('with cache %s is opened as QEMU means it', (cache, direct, noFlush, write) => {
+    const made = make(`disks: [{ file: a, bus: virtio, cache: ${cache} }]\n`);
+    expect(option(made, 'blockdev', 'disk0')['cache']).toEqual({ direct, 'no-flush': noFlush });
+    expect(option(made, 'device', 'disk0-device')['write-cache']).toBe(write);
+  });
+});
+
+describe('the other resolvers', () => {
+  it.each([
+    ['display: spice\naudio: hda\n', '9.0.0', undefined, 'spice'],
+    ['display: gtk\naudio: hda\n', '9.0.0', ['pa', 'pipewire'], 'pipewire'],
+    ['display: gtk\naudio: hda\n', '8.0.0', ['pa', 'pipewire'], 'pa'],
+    ['display: gtk\naudio: hda\n', '9.0.0', ['alsa'], 'alsa'],
+    ['display: none\naudio: hda\n', '9.0.0', ['pa'], 'none'],
+    ['display: gtk\naudio: { backend: jack }\n', '9.0.0', ['pa'], 'jack'],
+  ])('play sound of %j with QEMU %s built with %j through %s', (vm, text, audiodevs, backend) => {
+    const [major = 0, minor = 0, micro = 0] = text.split('.').map(Number);
+    const { qemu } = LAPTOP;
+    const facts = {
+      ...LAPTOP,
+      ...(qemu && { qemu: { ...qemu, version: { major, minor, micro }, audiodevs: audiodevs ?? qemu.audiodevs } }),
+    };
+    expect(option(make(vm, facts), 'audiodev')['driver']).toBe(backend);
+  });
+
+  it('pin the machine to a version that this QEMU has', () => {
+    const newest = LAPTOP.qemu?.machines['q35'] ?? '';
+    const version = newest.replace('pc-q35-', '');
+    expect(option(make(`machine: { version: "${version}" }\n`), 'machine')['type']).toBe(newest);
+    expect(make('machine: { version: "1.0" }\n').plan.requirements).toContainEqual(
+      expect.objectContaining({ code: 'machine-unknown' }),
+    );
+  });
+
+  it('say what the firmware must be able to do where none is', () => {
+    const { plan } = make('template: windows-11\n', { ...BARE, firmware: [] });
+    expect(plan.requirements).toContainEqual(
+      expect.objectContaining({
+        code: 'firmware-missing',
+        message: 'no UEFI firmware is installed that does Secure Boot with enrolled keys',
+      }),
+    );
+  });
+
+  it('copy a variable store once, and leave a device alone', () => {
+    expect(make('template: linux\n').plan.steps.filter((step) => step.do === 'copy')).toHaveLength(1);
+    expect(
+      make('template: linux\nfirmware: { vars: /dev/vm1/vars }\n').plan.steps.filter((step) => step.do === 'copy'),
+    ).toEqual([]);
+  });
+
+  it('hand over every function of a card', () => {
+    const { plan } = make('gpu: { type: passthrough, pci: ["0000:03:00.0", "0000:03:00.1"], x-vga: on }\n');
+    const cards = plan.qemu.options.flatMap(({ args }) =>
+      typeof args === 'object' && args['driver'] === 'vfio-pci' ? [args] : [],
+    );
+    expect(cards).toEqual([
+      {
+        driver: 'vfio-pci',
+        host: '0000:03:00.0',
+        id: 'gpu.0',
+        bus: 'rp-14.0',
+        addr: '0.0',
+        multifunction: true,
+        'x-vga': true,
+      },
+      { driver: 'vfio-pci', host: '0000:03:00.1', id: 'gpu.1', bus: 'rp-14.0', addr: '0.1' },
+    ]);
+  });
+});
+
+describe('what the host must have', () => {
+  it('is judged by its facts', () => {
+    const made = make('template: linux\ndisks: [gone.raw]\nmemory: 512G\n', {
+      ...BARE,
+      paths: { '/vm/gone.raw': { kind: 'missing', readable: false, writable: false } },
+    });
+    const told = judgeRequirements(made.plan.requirements, BARE).map(({ code }) => code);
+    expect(told).toContain('memory-short');
+    const paths = judgeRequirements(made.plan.requirements, {
+      ...BARE,
+      paths: { '/vm/gone.raw': { kind: 'missing', readable: false, writable: false } },
+    });
+    expect(paths).toContainEqual(
+      expect.objectContaining({ code: 'path-missing', origin: { file: 'vm.yaml', line: 2, column: 9 } }),
+    );
+  });
+
+  it('is said of ports, with their addresses', () => {
+    const made = make(
+      'network: { type: user, forward: ["2222:22", "udp/0.0.0.0:53:53"] }\nspice: { type: tcp, port: 5901 }\n',
+    );
+    expect(made.plan.requirements.filter(({ kind }) => kind === 'port')).toMatchObject([
+      { host: '127.0.0.1', port: 5901, protocol: 'tcp' },
+      { host: '127.0.0.1', port: 2222, protocol: 'tcp' },
+      { host: '0.0.0.0', port: 53, protocol: 'udp' },
+    ]);
+  });
+
+  it('includes what this build of QEMU must have', () => {
+    const { qemu } = LAPTOP;
+    const facts = {
+      ...LAPTOP,
+      ...(qemu && {
+        qemu: {
+          ...qemu,
+          displays: ['none'],
+          spice: false,
+          devices: qemu.devices.filter((name) => name !== 'virtio-vga'),
+        },
+      }),
+    };
+    const codes = make('template: linux\nspice: unix\n', facts).plan.requirements.flatMap((each) =>
+      each.kind === 'unmet' ? [each.message] : [],
+    );
+    expect(codes).toHaveLength(3);
+    expect(codes.join()).toMatch(/no device virtio-vga.*no display gtk|without SPICE/);
+  });
+
+  it('warns of less than the system asks for', () => {
+    expect(notes(make('template: windows-11\nmemory: 2G\ncpu: 1\n'))).toEqual(['memory-small', 'cores-few']);
+  });
+});
+
+it('memory is given to QEMU with its unit, which it would else take for megabytes', () => {
+  expect(option(make('memory: 1500000\n'), 'm')).toEqual({ size: '1500000B' });
+  expect(option(make('memory: 16G\n'), 'm')).toEqual({ size: '16G' });
+});
+
+it('directories that sidecars cannot be told are refused', () => {
+  const facts = { ...LAPTOP, dirs: { ...LAPTOP.dirs, state: '/home/a,b/state' } };
+  expect(faults('template: linux\n', facts)).toEqual([
+    '- the directory "/home/a,b/state/vm" has a comma or a line break in its name',
+  ]);
+});

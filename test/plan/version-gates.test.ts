@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import { Catalog } from '../../src/catalog/catalog.ts';
+import type { HostFacts } from '../../src/host/facts.ts';
+import { stackTemplates } from '../../src/input/templates.ts';
+import { assemble } from '../../src/plan/assemble.ts';
+import type { Plan } from '../../src/plan/plan.ts';
+import { folderTemplates } from '../checkout.ts';
+import { textTemplates } from '../model/layered.ts';
+import { hostFacts, specOf } from '../planned.ts';
+
+const GATED = {
+  'devices/rng/gated.yaml': [
+    'summary: A device that newer versions know more of',
+    'emit:',
+    '  - device: { driver: virtio-rng-pci, id: old }',
+    '  - device: { driver: virtio-rng-pci, id: new }',
+    '    needs: { qemu: ">=8.1", otherwise: omit }',
+    '  - device: { driver: virtio-rng-pci, id: must }',
+    '    needs: { qemu: ">= 8.0.3" }',
+  ].join('\n'),
+  'devices/rng/newest.yaml':
+    'summary: A device of new versions only\nneeds: { qemu: ">=9" }\nemit:\n  - device: { driver: virtio-rng-pci, id: rng }\n',
+};
+
+const CATALOG = new Catalog(stackTemplates([textTemplates(GATED), folderTemplates()]));
+
+function planFor(vm: string, text: string): Plan {
+  const [major = 0, minor = 0, micro = 0] = text.split('.').map(Number);
+  const host = hostFacts('laptop');
+  const facts: HostFacts = { ...host, ...(host.qemu && { qemu: { ...host.qemu, version: { major, minor, micro } } }) };
+  const { spec, diagnostics } = specOf(vm, CATALOG);
+  expect(diagnostics).toEqual([]);
+  return assemble(spec, CATALOG, facts).plan;
+}
+
+function ids({ qemu }: Plan): unknown[] {
+  return qemu.options.flatMap(({ args }) =>
+    typeof args === 'object' && args['driver'] === 'virtio-rng-pci' ? [args['id']] : [],
+  );
+}
+
+function unmet({ requirements }: Plan): string[] {
+  return requirements.flatMap((each) => (each.kind === 'unmet' && each.code === 'qemu-too-old' ? [each.message] : []));
+}
+
+describe('what needs a newer QEMU', () => {
+  it.each([
+    ['10.0.0', ['old', 'new', 'must'], []],
+    ['8.1.0', ['old', 'new', 'must'], []],
+    ['8.0.9', ['old', 'must'], []],
+    ['8.0.3', ['old', 'must'], []],
+    ['8.0.2', ['old', 'must'], ['rng: -device needs QEMU 8.0.3 or newer; this is 8.0.2']],
+    ['7.2.22', ['old', 'must'], ['rng: -device needs QEMU 8.0.3 or newer; this is 7.2.22']],
+  ])('is judged by version %s', (version, there, refused) => {
+    const plan = planFor('rng: gated\n', version);
+    expect(ids(plan)).toEqual(there);
+    expect(unmet(plan)).toEqual(refused);
+    const left = plan.notes.filter(({ code }) => code === 'qemu-too-old');
+    expect(left.map(({ message }) => message)).toEqual(
+      there.includes('new') ? [] : [`rng: -device needs QEMU 8.1 or newer; this is ${version}; left out`],
+    );
+    for (const { origin } of left) expect(origin).toEqual({ file: 'vm.yaml', line: 1, column: 6 });
+  });
+
+  it('may be a device as a whole', () => {
+    expect(unmet(planFor('rng: newest\n', '8.2.0'))).toEqual(['rng: newest needs QEMU 9 or newer; this is 8.2.0']);
+    expect(unmet(planFor('rng: newest\n', '9.0.0'))).toEqual([]);
+  });
+});
