@@ -12,7 +12,7 @@ import { type PlanContext, type PlannedDevice, param, type Resolved } from './de
 import { emitOptions, emitSidecars, meets, namesOf, substituteText } from './expand.ts';
 import { gatherDevices } from './gather.ts';
 import type { Plan, Requirement, Sidecar, Step } from './plan.ts';
-import { buildRequirements, pathRequirements, portRequirements } from './requirements.ts';
+import { buildRequirements, glRequirements, pathRequirements, portRequirements } from './requirements.ts';
 import { RESOLVERS } from './resolvers/index.ts';
 
 /** Taken where no QEMU is installed, so that a plan can be made and read all the same. */
@@ -72,6 +72,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     ...programRequirement(facts),
     ...devices.flatMap(pathRequirements),
     ...portRequirements(options),
+    ...glRequirements(options),
     ...buildRequirements(options, facts),
   );
   const binary = facts.qemu?.binary ?? `qemu-system-${facts.arch}`;

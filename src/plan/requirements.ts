@@ -37,6 +37,30 @@ export function portRequirements(options: readonly QemuOption[]): Requirement[] 
   });
 }
 
+/** QEMU refuses a card that draws with OpenGL on a display that does not. */
+export function glRequirements(options: readonly QemuOption[]): Requirement[] {
+  const draws = options.some(
+    ({ name, args }) =>
+      typeof args === 'object' &&
+      ((['display', 'spice'].includes(name) && ![undefined, false, 'off'].includes(args['gl'] as string)) ||
+        (name === 'display' && args['type'] === 'egl-headless')),
+  );
+  if (draws) return [];
+  return options.flatMap(({ name, args, origin }): Requirement[] =>
+    name === 'device' && typeof args === 'object' && /-gl(-pci)?$/.test(String(args['driver']))
+      ? [
+          {
+            kind: 'unmet',
+            code: 'gl-missing',
+            message: `${args['driver']} draws with OpenGL, and no display does`,
+            origin,
+            help: 'write `display: { type: gtk, gl: on }` or `spice: { gl: on }`, or choose the card without -gl',
+          },
+        ]
+      : [],
+  );
+}
+
 /** What the options name that this build of QEMU does not have. */
 export function buildRequirements(options: readonly QemuOption[], facts: HostFacts): Requirement[] {
   const { qemu } = facts;

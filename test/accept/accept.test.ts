@@ -92,6 +92,8 @@ interface StandIn {
 function standInsFor(plan: Plan, place: string): StandIn[] {
   const found: StandIn[] = [{ what: '128 MiB of memory', sets: ['memory=128M'] }];
   const missing = new Set<string>();
+  if (plan.requirements.some((one) => one.kind === 'unmet' && one.code === 'gl-missing'))
+    found.push({ what: 'virtio-vga without GL', sets: ['gpu.type=virtio-vga'] });
   for (const option of plan.qemu.options) {
     const { name, args } = option;
     if (typeof args !== 'object') continue;

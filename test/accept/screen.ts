@@ -19,7 +19,9 @@ export interface Screen {
 /** Starts Xvfb where it is installed; else windows have nowhere to open. */
 export async function openScreen(): Promise<Screen> {
   if (XVFB === undefined) return { env: {}, close: async () => {} };
-  const words = ['--pdeathsig=KILL', XVFB, '-displayfd', '3', '-screen', '0', '1024x768x24', '-nolisten', 'tcp'];
+  // Without -noreset it starts anew when the last window is gone, under the feet of the next.
+  const options = ['-displayfd', '3', '-noreset', '-screen', '0', '1024x768x24', '-nolisten', 'tcp'];
+  const words = ['--pdeathsig=KILL', XVFB, ...options];
   const child = spawn('/usr/bin/setpriv', words, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
   const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const number = await new Promise<string>((resolve, reject) => {

@@ -44,10 +44,9 @@ export function lack({ name, args }: QemuOption, facts: HostFacts): string | und
     case 'display sdl':
       if (facts.qemu && !facts.qemu.displays.includes(String(args['type'])))
         return `this QEMU has no display ${args['type']}`;
-      if (args['gl'] === true && !hasRenderNode()) return 'no OpenGL';
       return XVFB === undefined ? 'no Xvfb to show windows on' : undefined;
     case 'device virtio-vga-gl':
-      return facts.qemu?.devices.includes('virtio-vga-gl') && hasRenderNode() ? undefined : 'no OpenGL';
+      return facts.qemu?.devices.includes('virtio-vga-gl') ? undefined : 'this QEMU has no virtio-vga-gl';
     default:
       return name === 'spice' && args['gl'] === true && !hasRenderNode() ? 'no render node' : undefined;
   }
