@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { nearest } from '../core/nearest.ts';
+import { look } from './read.ts';
 
 export interface VmPath {
   /** As the user would write it; messages show this. */
@@ -62,23 +63,6 @@ function found(path: string, cwd: string): VmPath {
     );
   return { shown: path, absolute, stem: basename(absolute).replace(ENDING, '') };
 }
-
-/** What is at `path`; undefined for nothing, and a text where that cannot be known. */
-function look(path: string): Stats | string | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false });
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (code === 'ENOTDIR') return undefined;
-    return REASONS[code] ?? `error ${code}`;
-  }
-}
-
-const REASONS: { readonly [code: string]: string } = {
-  EACCES: 'permission denied',
-  ELOOP: 'its links lead in a circle',
-  ENAMETOOLONG: 'the name is too long',
-};
 
 /** VM files that `locate` would find by name, nearest first; one that hides another is listed alone. */
 export function listVmFiles(cwd: string, userConfig: string): VmPath[] {

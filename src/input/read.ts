@@ -1,4 +1,4 @@
-import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { EXIT, fault } from '../core/diagnostic.ts';
 
 /** Anything larger is no text that a person wrote; the parser has a tighter limit of its own. */
@@ -52,3 +52,20 @@ function decode(bytes: Buffer, shown: string): string {
 export function exists(path: string): boolean {
   return existsSync(path);
 }
+
+/** What is at `path`; undefined for nothing, and a text where that cannot be known. */
+export function look(path: string): Stats | string | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (code === 'ENOTDIR') return undefined;
+    return REASONS[code] ?? `error ${code}`;
+  }
+}
+
+const REASONS: { readonly [code: string]: string } = {
+  EACCES: 'permission denied',
+  ELOOP: 'its links lead in a circle',
+  ENAMETOOLONG: 'the name is too long',
+};

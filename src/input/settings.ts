@@ -1,7 +1,6 @@
-import { statSync } from 'node:fs';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { entryOf, type MapNode, type SourceDoc, toPlain } from '../core/source.ts';
-import { readText } from './read.ts';
+import { look, readText } from './read.ts';
 import { refuseUntrusted } from './trust.ts';
 
 /** What `ezvm.yaml` in a settings directory says about the host, and the layer it lays under every VM. */
@@ -31,8 +30,9 @@ export interface SettingsFile {
  */
 export function findSettings(dir: string, euid: number): SettingsFile | undefined {
   const file = `${dir}/${NAME}`;
-  const stat = statSync(file, { throwIfNoEntry: false });
-  if (!stat) return undefined;
+  const stat = look(file);
+  if (stat === undefined) return undefined;
+  if (typeof stat === 'string') throw fault(EXIT.config, 'file-unreadable', `${file} cannot be looked at: ${stat}`);
   if (!stat.isFile()) throw fault(EXIT.config, 'file-wrong', `${file} is no ordinary file`);
   refuseUntrusted(dir, euid);
   refuseUntrusted(file, euid);

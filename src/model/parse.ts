@@ -87,7 +87,7 @@ function findUnreadable(text: string, file: string): Diagnostic | undefined {
   const control = /(?![\t\n\r\u0085])\p{Cc}/u.exec(text);
   if (control)
     return diagnostic(
-      'character-refused',
+      'file-not-text',
       `the file holds the control character U+${control[0].charCodeAt(0).toString(16).padStart(4, '0')}`,
       'this is not a text file, or it was damaged; in a quoted value it may be written as an escape such as "\\t"',
       control.index,

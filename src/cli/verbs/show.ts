@@ -8,6 +8,13 @@ import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
 
 const { set } = PLAN_FLAGS;
 
+/** What a terminal would obey rather than show. */
+const UNPRINTABLE = /[\p{Cc}\p{Bidi_Control}]/u;
+
+function escapeCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
 export const verb: Verb = {
   usage: 'show FILE|NAME',
   summary: 'Prints a VM with its template, profiles and all defaults filled in: a VM file that needs no template.',
@@ -19,8 +26,15 @@ export const verb: Verb = {
     const shown = escapeReferences(showSpec(spec, catalog.sections));
     if (flags['json']) context.out(`${JSON.stringify(shown, undefined, 2)}\n`);
     else {
-      const { stringify } = await import('yaml');
-      context.out(stringify(shown, { flowCollectionPadding: true, lineWidth: 0 }));
+      const { Document, visit } = await import('yaml');
+      const document = new Document(shown);
+      visit(document, {
+        Scalar: (_, node) => {
+          if (typeof node.value === 'string' && UNPRINTABLE.test(node.value)) node.type = 'QUOTE_DOUBLE';
+        },
+      });
+      const text = document.toString({ flowCollectionPadding: true, lineWidth: 0 });
+      context.out(text.replace(/(?!\n)[\p{Cc}\p{Bidi_Control}]/gu, escapeCharacter));
     }
     return EXIT.ok;
   },
