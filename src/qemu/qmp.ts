@@ -76,9 +76,10 @@ export class QmpClient {
     this.closed = new Promise((resolve) => {
       this.#tellClosed = resolve;
     });
-    // Decodes across chunks, so that a letter cut in two arrives whole.
-    stream.setEncoding('utf8');
-    stream.on('data', (chunk: string) => this.#read(chunk));
+    // Decodes across chunks, so that a letter cut in two arrives whole. The stream's own decoder would do it too, but
+    // Node's stalls now and then after a chunk that holds nothing but part of a letter.
+    const decoder = new TextDecoder();
+    stream.on('data', (chunk: Uint8Array) => this.#read(decoder.decode(chunk, { stream: true })));
     stream.on('end', () => this.#lose(ENDED));
     stream.on('close', () => this.#lose(ENDED));
     // QEMU resets the connection when it exits with a request unread; that is an end like any other.
