@@ -1,8 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HostFacts } from '../../src/host/facts.ts';
 import { readReplies } from '../../src/host/replies.ts';
 import { assemble } from '../../src/plan/assemble.ts';
@@ -27,10 +26,10 @@ const recordings = ['qemu-capabilities', 'qemu-recordings'].flatMap((folder) => 
     : [];
 });
 
-const scratch = mkdtempSync(join(tmpdir(), 'ezvm-recorded-'));
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
-
-const program = new Program();
+let program: Program;
+beforeAll(() => {
+  program = new Program();
+});
 afterAll(() => program.remove());
 
 interface Case {
@@ -96,7 +95,7 @@ describe('recorded QEMUs', () => {
     });
 
     it.skipIf(!existsSync(CHECKER))('is said to serve them by another checker too', () => {
-      const list = join(scratch, `${name}.json`);
+      const list = join(program.dir, `${name}.list.json`);
       writeFileSync(
         list,
         JSON.stringify(served.map(({ title, plan }) => ({ name: title, args: plan.qemu.argv.slice(1) }))),

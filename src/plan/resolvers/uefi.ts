@@ -29,13 +29,18 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
     ...(secureBoot !== null && { secureBoot }),
     ...(enrolledKeys !== null && { enrolledKeys }),
   });
+  const keys = enrolledKeys ? ' with enrolled keys' : '';
+  const wish = secureBoot ? ` that does Secure Boot${keys}` : keys && `${keys} and no Secure Boot`;
   if (!found)
     context.require({
       kind: 'unmet',
       code: 'firmware-missing',
-      message: `no UEFI firmware is installed${secureBoot ? ' that does Secure Boot' : ''}${enrolledKeys ? ' with enrolled keys' : ''}`,
+      message: `no UEFI firmware is installed${wish}`,
       origin: device.params['secure-boot']?.origin ?? device.origin,
-      help: 'install the package ovmf (Debian, Ubuntu) or edk2-ovmf (Fedora, Arch)',
+      help:
+        enrolledKeys && !secureBoot
+          ? 'write `secure-boot: on` as well; keys are enrolled for nothing else'
+          : 'install the package ovmf (Debian, Ubuntu) or edk2-ovmf (Fedora, Arch)',
     });
   const firmware = found ?? ASSUMED;
   const own = param<string>(device, 'vars');
