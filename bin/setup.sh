@@ -24,11 +24,13 @@ END
   # Ubuntu's and Arch's kernel modules are packed with zstd, which Node itself knows from 22.15 on.
   if [ "$manager" = pacman ] || grep -qs '^ID.*ubuntu' /etc/os-release; then echo 'zstd zstd zstd zstd'; fi
   [ "$mode" = test ] || return 0
-  # QEMU's windows, sounds and SPICE, a screen for the windows, an inner machine's file system, and small tools.
+  # QEMU's windows, sounds and SPICE, a screen for the windows, OpenGL, an inner machine's file system, and small tools.
   cat <<'END'
 qemu-img qemu-utils qemu-img qemu-img
 /usr/lib/x86_64-linux-gnu/qemu/ui-gtk.so,/usr/lib64/qemu/ui-gtk.so,/usr/lib/qemu/ui-gtk.so qemu-system-gui qemu-ui-gtk qemu-ui-gtk
 /usr/lib/x86_64-linux-gnu/qemu/ui-spice-core.so,/usr/lib64/qemu/ui-spice-core.so,/usr/lib/qemu/ui-spice-core.so qemu-system-modules-spice qemu-ui-spice-core qemu-ui-spice-core
+/usr/lib/x86_64-linux-gnu/libEGL.so.1,/usr/lib64/libEGL.so.1,/usr/lib/libEGL.so.1 libegl1 libglvnd-egl libglvnd
+/usr/lib/x86_64-linux-gnu/dri,/usr/lib64/dri,/usr/lib/dri libgl1-mesa-dri mesa-dri-drivers mesa
 Xvfb xvfb xorg-x11-server-Xvfb xorg-server-xvfb
 /usr/libexec/virtiofsd,/usr/lib/qemu/virtiofsd,/usr/lib/virtiofsd virtiofsd virtiofsd virtiofsd
 python3 python3 python3 python
