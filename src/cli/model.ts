@@ -56,7 +56,10 @@ export async function makeModel(inputs: Inputs, context: CliContext): Promise<Mo
     stem: vm.stem,
     resolvePath: (dir, path) => resolve(dir || cwd, path.replace(/^~(?=\/|$)/, home)),
   });
-  diagnostics.push(...collected.diagnostics, ...validated.diagnostics);
+  // Where a line could not be read, what it seems to say is no use to anybody.
+  const unread = new Set(diagnostics.flatMap(({ code, origin }) => (code === 'yaml-syntax' ? [origin?.line] : [])));
+  const isRead = ({ origin }: Diagnostic): boolean => origin?.file !== doc.file || !unread.has(origin.line);
+  diagnostics.push(...[...collected.diagnostics, ...validated.diagnostics].filter(isRead));
   refuse(diagnostics, EXIT.config);
   return { layers: collected.layers, merged, spec: validated.spec, catalog, settings };
 }

@@ -84,6 +84,11 @@ const EXPLAINED: readonly (readonly [pattern: RegExp, message: string | undefine
     'this is no `key: value` line',
     'write a colon and a blank after the key; what belongs to the line above is indented more than that',
   ],
+  [
+    / Sequence item without/,
+    'this line is indented neither like the items of the list nor like their keys',
+    'an item begins with a dash; its keys stand below one another',
+  ],
   [/^BAD_INDENT/, undefined, 'the keys of one map start in the same column'],
   [/^BAD_SCALAR_START/, undefined, 'put the value in quotes'],
   [

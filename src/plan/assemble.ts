@@ -7,7 +7,7 @@ import type { QemuOption, QemuVersion } from '../qemu/option.ts';
 import { renderOptions } from '../qemu/render.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { assignAddresses } from './address.ts';
-import { applyOverrides, findClashes, findUnspeakable, mergeSingletons } from './combine.ts';
+import { applyOverrides, findClashes, findMisfits, findUnspeakable, mergeSingletons } from './combine.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from './device.ts';
 import { emitOptions, emitSidecars, meets, namesOf, substituteText } from './expand.ts';
 import { gatherDevices } from './gather.ts';
@@ -67,6 +67,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   const options = applyOverrides(mergeSingletons(own, report), spec.qemu, report);
   findClashes(options, report);
   findUnspeakable(options, report);
+  findMisfits(options, report);
   warnOfMinimum(context);
   requirements.push(
     ...programRequirement(facts),

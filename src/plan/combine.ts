@@ -69,6 +69,39 @@ export function findClashes(options: readonly QemuOption[], report: Report): voi
   }
 }
 
+/** What QEMU refuses to load without a kernel. */
+const WITH_KERNEL = ['append', 'initrd'];
+
+/** Options that need another one that is not there, and images that two disks would write at once. */
+export function findMisfits(options: readonly QemuOption[], report: Report): void {
+  const images = new Map<unknown, QemuOption>();
+  for (const option of options) {
+    const { name, args, origin } = option;
+    if (WITH_KERNEL.includes(name) && !options.some((other) => other.name === 'kernel'))
+      report({
+        severity: 'error',
+        code: 'kernel-missing',
+        message: `boot.${name} is of no use without boot.kernel`,
+        origin,
+        help: 'give the kernel that it is for, or leave it to the boot loader on the disk',
+      });
+    if (name !== 'blockdev' || typeof args !== 'object') continue;
+    const file = args['file'];
+    if (typeof file !== 'object' || Array.isArray(file)) continue;
+    const { filename } = file as QemuProps;
+    const other = images.get(filename);
+    if (other && typeof other.args === 'object' && !(args['read-only'] === true && other.args['read-only'] === true))
+      report({
+        severity: 'error',
+        code: 'image-twice',
+        message: `${args['node-name']} and ${other.args['node-name']} are both ${JSON.stringify(filename)}, which only one can write`,
+        origin,
+        help: other.origin && `the other is at ${formatOrigin(other.origin)}`,
+      });
+    images.set(filename, option);
+  }
+}
+
 /** `device:net0`, or `machine` for what has no id. */
 export function targetOf(option: QemuOption): string {
   if (typeof option.args !== 'object') return option.name;

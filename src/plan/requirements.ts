@@ -1,3 +1,4 @@
+import { suggestion } from '../catalog/params.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { formatVersion, type QemuOption, type QemuProps } from '../qemu/option.ts';
 import type { PlannedDevice } from './device.ts';
@@ -75,7 +76,10 @@ export function buildRequirements(options: readonly QemuOption[], facts: HostFac
             code: 'qemu-lacks',
             message: `this QEMU (${version}) has no ${what} ${name}`,
             origin,
-            help: 'install the QEMU package that has it (often qemu-system-gui or a qemu-system-modules package), or choose another type',
+            help:
+              what === 'CPU model'
+                ? (suggestion(name, known) ?? `list them with: ${qemu.binary} -cpu help`)
+                : 'install the QEMU package that has it (often qemu-system-gui or a qemu-system-modules package), or choose another type',
           },
         ];
   return options.flatMap(({ name, args, origin }) => {

@@ -204,6 +204,16 @@ describe('a file that cannot be taken is refused clearly and at once', () => {
     expect(err).toContain('    6 |   - { file: a, bus: scsy }\n      |                     ^\n');
   });
 
+  it('says nothing more of a line that it could not read', () => {
+    const { err } = check(
+      'template: linux\nnetwork:\n  - type: bridge\n    mac: BC:24:11:3A:21:B7\n   bridge: vmbr0\nfoo: 1\n',
+    );
+    expect([...err.matchAll(/^vm\.yaml:(\d+):\d+ {2}(.*)/gm)].map((match) => `${match[1]} ${match[2]}`)).toEqual([
+      '5 this line is indented neither like the items of the list nor like their keys',
+      '6 there is no section "foo"',
+    ]);
+  });
+
   it('points at the place in a line with tabs', () => {
     const { err } = check('cpu:\t\tx\n');
     expect(err).toContain('vm.yaml:1:7  cpu.cores is "x"');

@@ -86,6 +86,11 @@ describe('places', () => {
     expect(option(made, 'device', 'rp-10.0')).toMatchObject({ addr: '10.0', multifunction: true });
   });
 
+  it('of two drives that only read may hold one image', () => {
+    const drive = '{ type: cdrom, file: a.iso }';
+    expect(faults(`disks: [${drive}, ${drive}]\n`)).toEqual([]);
+  });
+
   it('do not change with the number of digits of an id', () => {
     expect(faults('disks: { disk00: x, disk0: y }\n')).toHaveLength(1);
   });
@@ -357,6 +362,20 @@ describe('what the host must have', () => {
     expect(paths).toContainEqual(
       expect.objectContaining({ code: 'path-missing', origin: { file: 'vm.yaml', line: 2, column: 9 } }),
     );
+  });
+
+  it.each([
+    ['usb: { type: host }', 1],
+    ['usb: on', 1],
+    ['usb: [{ type: host, hostbus: 1 }]', 1],
+    ['usb: [{ type: host, vendorid: 1, hostport: "2" }]', 1],
+    ['usb: [{ type: host, vendorid: 1, productid: 2 }]', 0],
+    ['usb: [{ hostbus: 1, hostport: "2" }]', 0],
+  ])('includes knowing which USB device is meant by %s', (vm, unclear) => {
+    const { plan } = make(`${vm}\n`);
+    expect(
+      plan.requirements.filter((each) => each.kind === 'unmet' && each.code === 'usb-device-unclear'),
+    ).toHaveLength(unclear);
   });
 
   it('is said of ports, with their addresses', () => {

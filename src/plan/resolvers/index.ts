@@ -5,6 +5,7 @@ import { resolveDisk } from './disk.ts';
 import { resolveMachine } from './machine.ts';
 import { resolvePassthrough } from './passthrough.ts';
 import { resolveUefi } from './uefi.ts';
+import { resolveUsbHost } from './usb-host.ts';
 
 /** The code that device templates may name with `resolver:`. */
 export const RESOLVERS: { readonly [name: string]: Resolver } = {
@@ -14,4 +15,5 @@ export const RESOLVERS: { readonly [name: string]: Resolver } = {
   machine: resolveMachine,
   passthrough: resolvePassthrough,
   uefi: resolveUefi,
+  'usb-host': resolveUsbHost,
 };
