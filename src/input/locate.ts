@@ -94,7 +94,8 @@ function yamlFilesIn(dir: string): string[] {
 
 function choosesTemplate(path: string): boolean {
   try {
-    return statSync(path).size < 65536 && /^template\s*:/m.test(readFileSync(path, 'utf8'));
+    const stat = statSync(path);
+    return stat.isFile() && stat.size < 65536 && /^template\s*:/m.test(readFileSync(path, 'utf8'));
   } catch {
     return false;
   }

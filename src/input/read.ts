@@ -25,13 +25,10 @@ export function readText(path: string, shown: string, most: number = MAX_BYTES):
     // Marks and line ends are the parser's business, except that a mark would shift the first line's columns.
     return decode(bytes, shown).replace(/^\uFEFF/, '');
   } catch (error) {
-    if (error instanceof Error && 'code' in error)
-      throw fault(
-        EXIT.config,
-        'file-unreadable',
-        `${shown} cannot be read: ${error.code === 'EACCES' ? 'permission denied' : error.message}`,
-      );
-    throw error;
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    if (error.code === 'ENOENT') throw fault(EXIT.config, 'file-missing', `there is no file ${shown}`);
+    const reason = REASONS[String(error.code)] ?? error.message;
+    throw fault(EXIT.config, 'file-unreadable', `${shown} cannot be read: ${reason}`);
   } finally {
     if (file !== undefined) closeSync(file);
   }
@@ -66,6 +63,7 @@ export function look(path: string): Stats | string | undefined {
 
 const REASONS: { readonly [code: string]: string } = {
   EACCES: 'permission denied',
+  EISDIR: 'it is a directory',
   ELOOP: 'its links lead in a circle',
   ENAMETOOLONG: 'the name is too long',
 };

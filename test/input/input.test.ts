@@ -99,6 +99,8 @@ describe('a VM', () => {
     write('a.yaml');
     write('not-a-vm.yaml', 'services: []\n');
     write('evil \u001b[31m.yaml');
+    spawnSync('mkfifo', [join(scratch, 'pipe.yaml')]);
+    symlinkSync('nothing', join(scratch, 'broken.yaml'));
     write('config/vms/a.yaml');
     write('config/vms/b.yaml', '# no template\n');
     expect(listVmFiles(scratch, config).map(({ stem, shown }) => [stem, shown])).toEqual([
@@ -128,8 +130,8 @@ describe('a file', () => {
   });
 
   it('that is not there or no file is refused', () => {
-    expect(said(() => readText(join(scratch, 'no'), 'no'))).toMatch(/^no cannot be read: ENOENT/);
-    expect(said(() => readText(scratch, 'dir'))).toMatch(/^dir cannot be read: EISDIR/);
+    expect(said(() => readText(join(scratch, 'no'), 'no'))).toMatch(/^there is no file no$/);
+    expect(said(() => readText(scratch, 'dir'))).toMatch(/^dir cannot be read: it is a directory$/);
   });
 
   it('that became a FIFO meanwhile is not waited for', () => {

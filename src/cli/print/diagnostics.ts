@@ -57,17 +57,30 @@ function printDiagnostic({ severity, message, origin, help }: Diagnostic, { colo
 
 function codeFrame(origin: Origin, text: string | undefined): string[] {
   // A tab would be shown wider than the blank that stands for it in the line below.
-  const line = text?.split(/\r?\n/)[origin.line - 1]?.replaceAll('\t', ' ');
+  const line = text?.split('\n')[origin.line - 1]?.replace(/\r$/, '').replaceAll('\t', ' ');
   if (line === undefined || line.trim() === '') return [];
   // A long line is shown around the place that matters.
   const start = Math.max(0, origin.column - 60);
-  const shown = printable(line.slice(start, start + 100));
   const gutter = String(origin.line).padStart(5);
   return [
-    `${gutter} | ${shown}`,
-    `${' '.repeat(5)} | ${' '.repeat(Math.max(0, printable(line.slice(start, origin.column - 1)).length))}^`,
+    `${gutter} | ${printable(whole(line.slice(start, start + 100)))}`,
+    `${' '.repeat(5)} | ${' '.repeat(widthOf(printable(whole(line.slice(start, origin.column - 1)))))}^`,
   ];
 }
+
+/** Without the half of a character that a cut may have left at an end. */
+function whole(text: string): string {
+  return text.replace(/^[\udc00-\udfff]|[\ud800-\udbff]$/g, '');
+}
+
+/** How many columns of a terminal a text takes: two for East Asian letters and pictures, none for combining marks. */
+function widthOf(text: string): number {
+  return [...text].reduce((sum, character) => sum + (NONE.test(character) ? 0 : WIDE.test(character) ? 2 : 1), 0);
+}
+
+const NONE = /\p{Mn}|\p{Me}|\p{Cf}/u;
+const WIDE =
+  /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]/u;
 
 /** Text from files may hold escape sequences that would reach the terminal. */
 export function printable(text: string): string {

@@ -92,7 +92,7 @@ function place(origin: Origin | undefined): string | null {
 }
 
 function printValue({ key, value, from, overrides }: Explained): string {
-  const text = `${key} = ${typeof value === 'string' ? value : JSON.stringify(value)}`;
+  const text = `${key} = ${typeof value === 'string' && !/\s/.test(value) ? value : JSON.stringify(value)}`;
   const over = overrides.length > 0 ? `  (over ${overrides.join(', ')})` : '';
   return `${printable(`${text.padEnd(40)}  ${from ?? 'made by ezvm'}${over}`)}\n`;
 }
