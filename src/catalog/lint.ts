@@ -230,7 +230,7 @@ export function namesIn(device: DeviceTemplate): ReadonlySet<string> {
     'vm.uuid',
     'vm.run',
     'vm.state',
-    ...(device.slot === undefined ? [] : ['slot.bus', 'slot.addr', 'slot.number']),
+    ...(device.slot === undefined ? [] : ['slot.bus', 'slot.addr', 'slot.number', 'slot.channel', 'slot.unit']),
   ]);
 }
 

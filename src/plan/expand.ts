@@ -27,6 +27,8 @@ export function namesOf(device: PlannedDevice, resolved: Resolved, context: Plan
     'slot.bus': device.slot?.bus ?? null,
     'slot.addr': device.slot?.addr ?? null,
     'slot.number': numberIn(device.slot?.addr),
+    'slot.channel': device.slot?.addr.split('.')[0] ?? null,
+    'slot.unit': numberIn(device.slot?.addr.split('.')[1]),
   };
   for (const [name, { value }] of Object.entries(device.params)) {
     names[name] = value as Value;

@@ -25,8 +25,8 @@ const MAKERS: { readonly [option: string]: string } = {
   audiodev: 'audiodev',
 };
 
-/** What a Q35 board has by itself: its bus, and its six SATA ports. */
-const BOARD = /^(pcie\.0|ide\.[0-5])$/;
+/** What the boards have by themselves: the bus, and ports for disks (pc has two of those, q35 six). */
+const BOARD = /^(pcie?\.0|ide\.[0-5])$/;
 /** What hangs on a bus in plain sight of the board, without a slot of ours. */
 const ON_BOARD = new Set(['isa-serial', 'tpm-crb', 'tpm-tis']);
 
@@ -73,10 +73,10 @@ export function sharedPlaces(options: readonly QemuOption[]): string[] {
 }
 
 function placeOf(args: QemuProps): string {
-  const { bus, addr, port, nr, cad, 'scsi-id': target } = args as { [key: string]: unknown };
+  const { bus, addr, port, nr, cad, unit, 'scsi-id': target } = args as { [key: string]: unknown };
   const at =
     addr === undefined
-      ? (target ?? nr ?? cad ?? (args['driver'] === 'pcie-root-port' ? undefined : port))
+      ? (target ?? nr ?? cad ?? unit ?? (args['driver'] === 'pcie-root-port' ? undefined : port))
       : address(String(addr));
   return `${bus} ${at ?? ''}`;
 }

@@ -16,6 +16,7 @@ export function resolveDisk(device: PlannedDevice, context: PlanContext): Resolv
   const cache = param<string>(device, 'cache') ?? 'writeback';
   const direct = cache === 'none' || cache === 'directsync';
   refuseCombinations(device, direct, context);
+  tellOfPorts(device, context);
   return {
     values: {
       protocol: file !== null && isDevice(file, context) ? 'host_device' : 'file',
@@ -44,10 +45,25 @@ function refuseCombinations(device: PlannedDevice, direct: boolean, { refuse }: 
     refuseAt('aio', "aio: native goes around the host's cache", 'use it with `cache: none` or `cache: directsync`');
   if (is('detect-zeroes', 'unmap') && is('discard', false))
     refuseAt('detect-zeroes', 'detect-zeroes: unmap discards, and discard is off', 'write `detect-zeroes: on`');
-  if (is('bus', 'sata') && is('read-only', true))
-    refuseAt('read-only', 'a SATA disk cannot be read-only', 'use another bus, or a drive of the type cdrom');
+  if ((is('bus', 'sata') || is('bus', 'ide')) && is('read-only', true))
+    refuseAt('read-only', 'a SATA or IDE disk cannot be read-only', 'use another bus, or a drive of the type cdrom');
   if (device.template.type === 'cdrom' && is('bus', 'usb') && is('file', null))
     refuseAt('bus', 'a USB drive cannot be empty', 'give it a file, or use another bus');
+}
+
+/** Old systems have no driver for the one, and some no longer for the other. */
+function tellOfPorts(device: PlannedDevice, { devices, note }: PlanContext): void {
+  const asked = param<string>(device, 'bus');
+  const board = devices.find(({ section }) => section === 'machine')?.template.type;
+  const has = board === 'pc' ? 'ide' : 'sata';
+  if ((asked === 'sata' || asked === 'ide') && asked !== has)
+    note({
+      severity: 'warning',
+      code: 'bus-differs',
+      message: `${device.id}: the board ${board} has no ${asked.toUpperCase()}; the guest sees it on ${has.toUpperCase()}`,
+      help: `write \`bus: ${has}\`, or choose the other board with \`machine: ${has === 'ide' ? 'q35' : 'pc'}\``,
+      origin: device.params['bus']?.origin ?? device.origin,
+    });
 }
 
 /** A link may lead to a device from anywhere, and /dev/shm holds files; only where nobody looked does the name decide. */

@@ -1,12 +1,17 @@
 import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
 
+/** What a board's short name stands for where no QEMU is there to say. */
+export function newestOf(alias: string): string {
+  return `pc-${alias === 'pc' ? 'i440fx' : alias}-10.0`;
+}
+
 /** Needs code because the accelerator is chosen by what the host can do. */
 export function resolveMachine(device: PlannedDevice, context: PlanContext): Resolved {
   const machines = context.facts.qemu?.machines;
   const version = param<string>(device, 'version');
   const { type: alias } = device.template;
   // `q35` stands for the newest of its kind, such as pc-q35-9.2; the others differ in the number at the end.
-  const newest = machines?.[alias] ?? `pc-${alias}-0`;
+  const newest = machines?.[alias] ?? newestOf(alias);
   const type = version === null ? alias : newest.replace(/-[\d.]+$/, () => `-${version}`);
   if (machines && !Object.hasOwn(machines, type) && !Object.values(machines).includes(type))
     context.require({

@@ -1,6 +1,7 @@
 import type { FirmwareDescriptor } from '../../host/facts.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
 import { chooseFirmware } from '../firmware-choice.ts';
+import { newestOf } from './machine.ts';
 
 /** What Debian, Ubuntu and Fedora ship, for plans made where no firmware is installed. */
 const ASSUMED: FirmwareDescriptor = {
@@ -18,6 +19,12 @@ const ASSUMED: FirmwareDescriptor = {
 /** Size of edk2's 4M variable store, which a pflash device must have to the byte. */
 const VARS_4M = 540672;
 
+/** The board's whole name, such as pc-q35-10.0, by which firmware descriptors tell what they are for. */
+function boardOf({ devices, facts }: PlanContext): string {
+  const type = devices.find((device) => device.section === 'machine')?.template.type ?? 'q35';
+  return facts.qemu?.machines[type] ?? newestOf(type);
+}
+
 /** Needs code because the image is chosen among QEMU's firmware descriptors by what it must be able to do. */
 export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolved {
   const secureBoot = param<boolean>(device, 'secure-boot');
@@ -25,7 +32,7 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
   const found = chooseFirmware(context.facts.firmware, {
     interface: 'uefi',
     arch: context.facts.arch,
-    machine: context.facts.qemu?.machines['q35'] ?? 'pc-q35-10.0',
+    machine: boardOf(context),
     ...(secureBoot !== null && { secureBoot }),
     ...(enrolledKeys !== null && { enrolledKeys }),
   });
