@@ -30,6 +30,8 @@ export function hostileText(): fc.Arbitrary<string> {
     { weight: 4, arbitrary: fc.array(fc.constantFrom(...BITS), { maxLength: 8 }).map((bits) => bits.join('')) },
     { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 20 }).map((text) => text.replaceAll('\0', '')) },
     { weight: 1, arbitrary: fc.constantFrom(...BITS) },
+    // What is escaped once is not always escaped twice.
+    { weight: 2, arbitrary: fc.constantFrom(...BITS).map((bit) => `a${bit}b${bit}${bit}c`) },
   );
 }
 

@@ -23,7 +23,9 @@ export function checkHostSettings(
   throw new EzvmError(
     result.error.issues.map((issue) => {
       const key = issue.code === 'unrecognized_keys' ? issue.keys[0] : issue.path[0];
-      const at = entryOf(doc.root, String(key))?.at ?? doc.root.at;
+      const entry = entryOf(doc.root, String(key));
+      const inner = entry?.node.kind === 'map' ? entryOf(entry.node, String(issue.path[1])) : undefined;
+      const at = inner?.node.at ?? entry?.at ?? doc.root.at;
       return {
         severity: 'error' as const,
         code: 'settings-wrong',

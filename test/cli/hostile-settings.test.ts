@@ -29,7 +29,7 @@ describe('settings', () => {
 
   it.each([
     ['an unknown setting', 'programms: {}\n', '1:1', 'there is no setting programms'],
-    ['a relative program', 'programs: { swtpm: swtpm }\n', '1:1', 'programs.swtpm: an absolute path is wanted'],
+    ['a relative program', 'programs: { swtpm: swtpm }\n', '1:20', 'programs.swtpm: an absolute path is wanted'],
     ['no map of a VM', 'vm: 5\n', '1:5', 'vm is no map; it takes what a VM file takes'],
     ['an unknown key of VMs', 'vm:\n  cpus: 5\n', '2:3', 'there is no section "cpus"'],
     ['a value that is wrong', 'vm:\n  memory: x\n', '2:11', 'memory.size is "x"; a size'],

@@ -53,5 +53,6 @@ describe('a quoted command line', () => {
   it('quotes the empty word, and quotes within quotes', () => {
     expect(shellQuote('')).toBe("''");
     expect(shellQuote("it's")).toBe(`'it'\\''s'`);
+    expect(shellWords('sh', shellJoin(["'a' 'b'", "''"]))).toEqual(["'a' 'b'", "''"]);
   });
 });
