@@ -56,8 +56,7 @@ export class Machine {
 
   /** What the guest has written on its serial port. */
   console(): string {
-    const log = join(this.dir, 'state', 'ezvm', this.name, 'serial.log');
-    return existsSync(log) ? readFileSync(log, 'utf8').replaceAll('\r', '') : '';
+    return this.#log('serial').replaceAll('\r', '');
   }
 
   /** Waits until the guest has written `text`; throws when the VM ends before, or takes longer than a slow machine needs. */
@@ -68,10 +67,15 @@ export class Machine {
       if (console.includes(text)) return console;
       // Asking is dear; reading the log is not.
       if (polls % 20 === 19 && (await this.status()).condition !== 'running')
-        throw new Error(`the VM ended without "${text}":\n${JSON.stringify(await this.status())}\n${console}`);
+        throw new Error(`the VM ended without "${text}":\n${this.#log('qemu')}\n${console}`);
       if (Date.now() > deadline) throw new Error(`no "${text}" after ${seconds} s:\n${console}`);
       await sleep(50);
     }
+  }
+
+  #log(name: string): string {
+    const file = join(this.dir, 'state', 'ezvm', this.name, `${name}.log`);
+    return existsSync(file) ? readFileSync(file, 'utf8') : '';
   }
 
   /** Ends the VM if it is still there, and removes all that it wrote. */
