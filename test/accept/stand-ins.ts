@@ -68,7 +68,11 @@ function usable(path: string): boolean {
 /** Makes what a plan names below `dir` and is not there: images, kernels, and files in the place of devices. */
 export function furnish(plan: Plan, dir: string): void {
   for (const { name, args } of plan.qemu.options) {
-    if (name !== 'blockdev' || typeof args !== 'object') continue;
+    if (typeof args !== 'object') continue;
+    for (const script of [args['script'], args['downscript']])
+      if (typeof script === 'string' && script.startsWith(dir))
+        make(script, () => writeFileSync(script, '#!/bin/sh\n', { mode: 0o755 }));
+    if (name !== 'blockdev') continue;
     const path = (args['file'] as QemuProps | undefined)?.['filename'];
     if (typeof path === 'string' && path.startsWith(dir)) make(path, () => makeImage(path, String(args['driver'])));
   }
@@ -96,9 +100,10 @@ function sparse(path: string, size: number): void {
   truncateSync(path, size);
 }
 
-/** What QEMU takes for a Linux kernel: the boot protocol's header, and nothing behind it. */
+/** What QEMU takes for a Linux kernel, and for a picture: the boot protocol's header, the first bytes of a JPEG, no more. */
 function kernel(): Buffer {
   const image = Buffer.alloc(16 * 1024);
+  image.writeUInt16BE(0xffd8, 0);
   image[0x1f1] = 1;
   image.write('HdrS', 0x202, 'latin1');
   image.writeUInt16LE(0x020c, 0x206);

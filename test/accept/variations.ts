@@ -32,6 +32,8 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
       );
     case 'string':
       if (name === 'version') return version;
+      // The length of a real key.
+      if (name === 'osk') return 'k'.repeat(64);
       return name === 'hostport' ? '1.2' : `it's, a="b" ö`;
     case 'size':
       return 128 * 1024 * 1024;

@@ -131,7 +131,7 @@ describe('layers', () => {
     [
       'template: beos\n',
       'vm.yaml:1:11 there is no template "beos"; os/beos.yaml is in none of the template folders',
-      'there are debian, linux, macos, other, ubuntu, windows, windows-10, windows-11',
+      'there are debian, ezkvm, linux, macos, other, ubuntu, windows, windows-10, windows-11',
     ],
     ['template: ../linux\n', 'vm.yaml:1:11 there is no template "../linux"', undefined],
     ['template: ""\n', 'vm.yaml:1:11 there is no template ""', undefined],
