@@ -43,6 +43,8 @@ class Reader {
     chmodSync(this.root, 0o755);
     for (const part of ['bin', 'src', 'templates', 'package.json', 'tsconfig.json'])
       cpSync(join(CHECKOUT, part), join(this.package, part), { recursive: true });
+    // It may be there already.
+    rmSync(join(this.package, PATH), { force: true });
     // The build tries out the program on an example.
     cpSync(join(CHECKOUT, 'etc'), join(this.package, 'etc'), {
       recursive: true,

@@ -28,7 +28,18 @@ const MAKERS: { readonly [option: string]: string } = {
 /** What the boards have by themselves: the bus, and ports for disks (pc has two of those, q35 six). */
 const BOARD = /^(pcie?\.0|ide\.[0-5])$/;
 /** What hangs on a bus in plain sight of the board, without a slot of ours. */
-const ON_BOARD = new Set(['isa-applesmc', 'ib700', 'isa-debugcon', 'isa-serial', 'pvpanic', 'ramfb', 'tpm-crb', 'tpm-tis', 'vmcoreinfo', 'vmgenid']);
+const ON_BOARD = new Set([
+  'isa-applesmc',
+  'ib700',
+  'isa-debugcon',
+  'isa-serial',
+  'pvpanic',
+  'ramfb',
+  'tpm-crb',
+  'tpm-tis',
+  'vmcoreinfo',
+  'vmgenid',
+]);
 
 /** Whatever in a command line names something that the command line does not have, or has what nothing names. */
 export function brokenReferences(options: readonly QemuOption[]): string[] {
