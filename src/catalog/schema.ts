@@ -50,7 +50,11 @@ const sidecar = z.strictObject({
   argv: z.array(z.union([z.string(), z.strictObject({ args: z.array(z.string()), when })])).min(1),
   ready: z.strictObject({ socket: z.string(), timeout: z.number().positive().optional() }).optional(),
   connects: z
-    .union([z.strictObject({ socket: z.string() }), z.strictObject({ host: z.string(), port: z.string() })])
+    .strictObject({ socket: z.string().optional(), host: z.string().optional(), port: z.string().optional() })
+    .refine(
+      ({ socket, host, port }) => (host === undefined) === (port === undefined) && (socket ?? host) !== undefined,
+      'it has a socket, or a host and a port, or all three',
+    )
     .optional(),
   when: when.optional(),
   package: z.string().optional(),

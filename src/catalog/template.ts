@@ -70,7 +70,8 @@ export interface SidecarEntry {
   /** A word, or words that are there only `when` its condition holds. */
   readonly argv: readonly (string | { readonly args: readonly string[]; readonly when: When })[];
   readonly ready?: { readonly socket: string; readonly timeout?: number };
-  readonly connects?: { readonly socket: string } | { readonly host: string; readonly port: string };
+  /** What must answer before it is started: the socket where that is not empty, else the port. */
+  readonly connects?: { readonly socket?: string; readonly host?: string; readonly port?: string };
   readonly when?: When;
   /** Which package has the program, where it is called differently. */
   readonly package?: string;

@@ -63,8 +63,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
 
   const emitted = devices.map((device) => expand(device, context));
   const own = [...baseOptions(context), ...rootPorts, ...emitted.flatMap(({ options }) => options)];
-  if (!own.some(({ name }) => name === 'display')) own.push({ name: 'display', args: { type: 'none' } });
-  const options = applyOverrides(mergeSingletons(own, report), spec.qemu, report);
+  const options = applyOverrides(mergeSingletons(withDisplay(own), report), spec.qemu, report);
   findClashes(options, report);
   findUnspeakable(options, report);
   findMisfits(options, report);
@@ -112,6 +111,16 @@ function expand(device: PlannedDevice, context: PlanContext): { options: QemuOpt
     options: [...emitOptions(device, names, context), ...(resolved.options ?? [])],
     sidecars: emitSidecars(device, names, context),
   };
+}
+
+/** Without a word QEMU opens a window; no screen at all gives way to one that is drawn and not shown, as SPICE wants it. */
+function withDisplay(options: readonly QemuOption[]): QemuOption[] {
+  const none: QemuOption = { name: 'display', args: { type: 'none' } };
+  const isNone = ({ name, args }: QemuOption): boolean =>
+    name === 'display' && typeof args === 'object' && args['type'] === 'none';
+  if (!options.some(({ name }) => name === 'display')) return [...options, none];
+  const shows = options.some((option) => option.name === 'display' && !isNone(option));
+  return shows ? options.filter((option) => !isNone(option)) : [...options];
 }
 
 /** What every VM gets: its name, no surprises from QEMU's own defaults, and the sockets for administration. */

@@ -144,16 +144,14 @@ function emitSidecar(entry: SidecarEntry, device: PlannedDevice, names: Names, c
     origin: device.origin,
   });
   const { connects } = entry;
+  const socket = text(connects?.socket ?? '');
   return {
     name: entry.name,
     argv: [path ?? program, ...rest],
     when: entry.start === 'before-qemu' ? 'before' : 'after',
     ...(entry.ready && { ready: { socket: text(entry.ready.socket), timeout: entry.ready.timeout ?? 10 } }),
     ...(connects && {
-      needs:
-        'socket' in connects
-          ? { socket: text(connects.socket) }
-          : { host: text(connects.host), port: Number(text(connects.port)) },
+      needs: socket !== '' ? { socket } : { host: text(connects.host ?? ''), port: Number(text(connects.port ?? '')) },
     }),
     origin: device.origin,
   };

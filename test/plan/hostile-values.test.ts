@@ -133,6 +133,7 @@ function placesOf(section: SectionSpec, type: string): Place[] {
         .map(([other, each]) => `    ${other}: ${sample(each)}\n`);
       // QEMU takes these two with a kernel only, and the plan gives them with one only.
       if (section.name === 'boot' && name !== 'kernel') others.push('    kernel: /vmlinuz\n');
+      if (section.name === 'spice' && name === 'rendernode') others.push('    gl: on\n');
       const item = section.plural ? `${section.name}:\n  id0:\n` : `${section.name}:\n`;
       return {
         label: `${section.name}/${type} ${name}`,
@@ -173,13 +174,16 @@ describe('a hostile value arrives as that very value of that very property, or i
     if (spec.type === 'string') expect(arrived).toBeGreaterThan(100);
   });
 
-  it.each(all.filter(({ spec }) => spec.type === 'path'))('$label', ({ write, name }) => {
+  it.each(all.filter(({ spec }) => spec.type === 'path'))('$label', ({ label, write, name }) => {
     fc.assert(
       fc.property(hostileText(), (text) => {
         // The start of a path says whether it is a device, and the end what format it has.
         const hostile = `/x${text}/disk.raw`;
         const path = posix.resolve(hostile);
-        expect(arrives({ write, name, harmless: HARMLESS_PATH, hostile, arrives: path })).toBe(true);
+        expect(arrives({ write, name, harmless: HARMLESS_PATH, hostile, arrives: path })).toBe(
+          // swtpm splits its options at commas and knows no escape.
+          label !== 'tpm/swtpm state' || !path.includes(','),
+        );
       }),
       { numRuns: 150 },
     );

@@ -4,8 +4,11 @@ import { resolveCpu } from './cpu.ts';
 import { resolveDisk } from './disk.ts';
 import { resolveMachine } from './machine.ts';
 import { resolvePassthrough } from './passthrough.ts';
+import { resolveSpiceSocket } from './spice-socket.ts';
+import { resolveSwtpm } from './swtpm.ts';
 import { resolveUefi } from './uefi.ts';
 import { resolveUsbHost } from './usb-host.ts';
+import { resolveViewer } from './viewer.ts';
 
 /** The code that device templates may name with `resolver:`. */
 export const RESOLVERS: { readonly [name: string]: Resolver } = {
@@ -14,6 +17,9 @@ export const RESOLVERS: { readonly [name: string]: Resolver } = {
   disk: resolveDisk,
   machine: resolveMachine,
   passthrough: resolvePassthrough,
+  'spice-socket': resolveSpiceSocket,
+  swtpm: resolveSwtpm,
   uefi: resolveUefi,
   'usb-host': resolveUsbHost,
+  viewer: resolveViewer,
 };
