@@ -8,7 +8,8 @@ PATH=$PATH:/usr/sbin:/sbin
 say() { printf '%s\n' "$*" >&2; }
 die() { say "setup: $*"; exit 3; }
 
-# What is looked for (a program, or the places of a file), and the package that brings it: apt, dnf, pacman.
+# What is looked for (a program, or the places of a file), and the package that brings it: apt, dnf, pacman. Of several
+# names, the first that this release of the distribution has.
 wanted() {
   cat <<'END'
 qemu-system-x86_64 qemu-system-x86 qemu-system-x86-core qemu-system-x86
@@ -28,11 +29,11 @@ END
   cat <<'END'
 qemu-img qemu-utils qemu-img qemu-img
 /usr/lib/x86_64-linux-gnu/qemu/ui-gtk.so,/usr/lib64/qemu/ui-gtk.so,/usr/lib/qemu/ui-gtk.so qemu-system-gui qemu-ui-gtk qemu-ui-gtk
-/usr/lib/x86_64-linux-gnu/qemu/ui-spice-core.so,/usr/lib64/qemu/ui-spice-core.so,/usr/lib/qemu/ui-spice-core.so qemu-system-modules-spice qemu-ui-spice-core qemu-ui-spice-core
+/usr/lib/x86_64-linux-gnu/qemu/ui-spice-core.so,/usr/lib64/qemu/ui-spice-core.so,/usr/lib/qemu/ui-spice-core.so qemu-system-modules-spice,qemu-system-common qemu-ui-spice-core qemu-ui-spice-core
 /usr/lib/x86_64-linux-gnu/libEGL.so.1,/usr/lib64/libEGL.so.1,/usr/lib/libEGL.so.1 libegl1 libglvnd-egl libglvnd
 /usr/lib/x86_64-linux-gnu/dri,/usr/lib64/dri,/usr/lib/dri libgl1-mesa-dri mesa-dri-drivers mesa
 Xvfb xvfb xorg-x11-server-Xvfb xorg-server-xvfb
-/usr/libexec/virtiofsd,/usr/lib/qemu/virtiofsd,/usr/lib/virtiofsd virtiofsd virtiofsd virtiofsd
+/usr/libexec/virtiofsd,/usr/lib/qemu/virtiofsd,/usr/lib/virtiofsd virtiofsd,qemu-system-common virtiofsd virtiofsd
 python3 python3 python3 python
 ps procps procps-ng procps-ng
 END
@@ -48,9 +49,16 @@ found() {
   return 1
 }
 
+apt_name() {
+  for name in $(echo "$1" | tr , ' '); do
+    if [ "$name" = "$1" ] || apt-cache show "$name" >/dev/null 2>&1; then break; fi
+  done
+  echo "$name"
+}
+
 missing_packages() {
   wanted | while read -r what apt dnf pacman; do
-    found "$what" || case $manager in apt-get) echo "$apt" ;; dnf) echo "$dnf" ;; pacman) echo "$pacman" ;; *) echo "$what" ;; esac
+    found "$what" || case $manager in apt-get) apt_name "$apt" ;; dnf) echo "$dnf" ;; pacman) echo "$pacman" ;; *) echo "$what" ;; esac
   done | sort -u | tr '\n' ' '
 }
 
@@ -72,11 +80,14 @@ explain() {
   die "$1 failed"
 }
 
+has_lists() { ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1; }
+apt_update() { quietly $sudo apt-get update || explain 'apt-get update'; }
+
 apt_install() {
   set -- $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
-  if ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 && quietly "$@"; then return 0; fi
-  # No package lists, or old ones that name files the mirrors no longer have.
-  quietly $sudo apt-get update || explain 'apt-get update'
+  if quietly "$@"; then return 0; fi
+  # Old package lists name files that the mirrors no longer have.
+  apt_update
   quietly "$@"
 }
 
@@ -106,31 +117,35 @@ done
 sudo=
 if [ "$(id -u)" != 0 ]; then sudo=sudo; fi
 
+install="$manager install"
+if [ "$manager" = pacman ]; then install='pacman -S'; fi
 packages=$(missing_packages)
 modules=
 if [ ! -e node_modules/.package-lock.json ] || [ -n "$(find package-lock.json -newer node_modules/.package-lock.json)" ]; then
   modules=$(node -p 'const p = require("./package.json"); Object.keys({ ...p.dependencies, ...p.devDependencies }).join(" ")')
 fi
 
+if [ -n "$packages" ]; then
+  [ -n "$manager" ] || die "found none of apt-get, dnf and pacman; install yourself: $packages"
+  if [ -n "$sudo" ] && ! command -v sudo >/dev/null; then die "neither root nor sudo; as root, run: $install $packages"; fi
+  if [ "$manager" = apt-get ] && ! has_lists; then apt_update && packages=$(missing_packages); fi
+fi
 if [ -n "$packages$modules" ]; then
   say 'Missing here, and installed now:'
   [ -z "$packages" ] || say "  from the distribution: $packages"
+  [ -z "$packages" ] || [ -z "$sudo" ] || say "    by running: sudo $install $packages"
   [ -z "$modules" ] || say "  from npm, into node_modules, with what they need: $modules"
 fi
 if [ -n "$packages" ]; then
-  [ -n "$manager" ] || die "found none of apt-get, dnf and pacman; install yourself: $packages"
-  if [ -n "$sudo" ]; then
-    command -v sudo >/dev/null || die "neither root nor sudo; as root, run: $manager $([ $manager = pacman ] && echo -S || echo install) $packages"
-    say "  by running: sudo $manager …"
-  fi
-  need_space /usr 800 'installing these packages'
+  if [ "$mode" = test ]; then size=1000; else size=400; fi
+  need_space /usr $size 'installing these packages'
   install_packages $packages || explain 'installing packages'
   : >"$log"
   still=$(missing_packages)
   [ -z "$still" ] || die "installed, and yet not found: $still"
 fi
 if [ -n "$modules" ]; then
-  need_space . 400 'npm ci'
+  need_space . 300 'npm ci'
   quietly npm ci --ignore-scripts --no-audit --no-fund || explain 'npm ci'
   touch node_modules/.package-lock.json
 fi
