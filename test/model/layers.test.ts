@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { yamlNames } from '../checkout.ts';
+import { CATALOG } from '../one-device.ts';
 import { makeVm } from './layered.ts';
 
 describe('layers', () => {
@@ -131,7 +133,7 @@ describe('layers', () => {
     [
       'template: beos\n',
       'vm.yaml:1:11 there is no template "beos"; os/beos.yaml is in none of the template folders',
-      'there are debian, ezkvm, linux, macos, other, ubuntu, windows, windows-10, windows-11',
+      `there are ${CATALOG.layers('os').join(', ')}`,
     ],
     ['template: ../linux\n', 'vm.yaml:1:11 there is no template "../linux"', undefined],
     ['template: ""\n', 'vm.yaml:1:11 there is no template ""', undefined],
