@@ -81,7 +81,7 @@ const host = join(root, 'host.json');
 writeFileSync(host, JSON.stringify(factsAt(newPlace())));
 
 /** The absolute paths that examples and cases name, none of which is on this machine. */
-const ABSENT_PATHS = /(?<![\w/])\/(dev\/vm1|dev\/kvmfr0|images|boot)(?=[/\s"',}]|$)/gm;
+const ABSENT_PATHS = /(?<![\w/])\/(dev\/vm1|dev\/hugepages|dev\/kvmfr0|images|boot)(?=[/\s"',}]|$)/gm;
 
 interface StandIn {
   readonly what: string;
@@ -106,12 +106,24 @@ function standInsFor(plan: Plan, place: string): StandIn[] {
     if (lacking === undefined || missing.has(lacking + id)) continue;
     missing.add(lacking + id);
     if (name === 'netdev') found.push({ what: `user network for ${args['type']}`, sets: [`network.${id}.type=user`] });
+    else if (args['type'] === 'egl-headless' && plan.qemu.options.some((other) => other.name === 'spice'))
+      found.push({ what: 'SPICE without GL', sets: ['spice.gl=off', 'spice.rendernode=null'] });
     else if (name === 'display') found.push({ what: `no display for ${args['type']}`, sets: ['display.type=none'] });
     else if (name === 'audiodev') found.push({ what: 'no sound', sets: ['audio.backend=none'] });
     else if (name === 'spice')
       found.push({ what: 'SPICE without GL', sets: ['spice.gl=off', 'spice.rendernode=null'] });
     else if (args['driver'] === 'virtio-vga-gl')
       found.push({ what: 'virtio-vga without GL', sets: ['gpu.type=virtio-vga'] });
+    else if (args['qom-type'] === 'memory-backend-memfd')
+      found.push({ what: 'small pages', sets: ['memory.huge-pages=off'] });
+    else if (args['qom-type'] === 'input-linux') found.push({ what: 'no keyboards', sets: ['input=null'] });
+    else if (name === 'tpmdev') found.push({ what: 'swtpm', sets: ['tpm.type=swtpm'] });
+    else if (id === 'sound') found.push({ what: 'an HDA sound card', sets: ['audio.type=hda'] });
+    else if (id.startsWith('net'))
+      found.push({
+        what: `a virtio card for ${args['driver']}`,
+        sets: [`network.${id.replace('-device', '')}.model=virtio`],
+      });
     else if (id.startsWith('gpu')) found.push({ what: 'an emulated graphics card', sets: ['gpu.type=std'] });
     else if (id.startsWith('pci')) found.push({ what: 'no PCI devices', sets: ['pci=null'] });
     else throw new Error(`nothing stands in for -${name} ${id}: ${lacking}`);

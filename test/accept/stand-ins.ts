@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import type { HostFacts } from '../../src/host/facts.ts';
@@ -23,7 +32,7 @@ export function absence(plan: Plan, facts: HostFacts): string | undefined {
 /** What one option needs that this machine has not got. */
 export function lack({ name, args }: QemuOption, facts: HostFacts): string | undefined {
   if (typeof args !== 'object') return undefined;
-  switch (`${name} ${args['type'] ?? args['driver'] ?? args['accel'] ?? ''}`) {
+  switch (`${name} ${args['type'] ?? args['driver'] ?? args['accel'] ?? args['qom-type'] ?? ''}`) {
     case 'accel hvf':
       return 'HVF is for Macs';
     case 'device vfio-pci':
@@ -45,11 +54,29 @@ export function lack({ name, args }: QemuOption, facts: HostFacts): string | und
       if (facts.qemu && !facts.qemu.displays.includes(String(args['type'])))
         return `this QEMU has no display ${args['type']}`;
       return XVFB === undefined ? 'no Xvfb to show windows on' : undefined;
+    case 'display egl-headless':
+      return hasRenderNode() ? undefined : 'no render node';
+    case 'display dbus':
+      return process.env['DBUS_SESSION_BUS_ADDRESS'] === undefined ? 'no session bus' : undefined;
+    case 'object input-linux':
+      return 'no keyboard to share';
+    case 'object memory-backend-memfd':
+      return hasHugePages(args) ? undefined : 'no huge pages set aside';
+    case 'tpmdev passthrough':
+      return 'no TPM to hand over';
     case 'device virtio-vga-gl':
       return facts.qemu?.devices.includes('virtio-vga-gl') ? undefined : 'this QEMU has no virtio-vga-gl';
     default:
+      if (name === 'device' && facts.qemu && !facts.qemu.devices.includes(String(args['driver'])))
+        return `this QEMU has no ${args['driver']}`;
       return name === 'spice' && args['gl'] === true && !hasRenderNode() ? 'no render node' : undefined;
   }
+}
+
+function hasHugePages({ hugetlbsize, size }: QemuProps): boolean {
+  if (typeof hugetlbsize !== 'number') return true;
+  const free = `/sys/kernel/mm/hugepages/hugepages-${hugetlbsize / 1024}kB/free_hugepages`;
+  return existsSync(free) && Number(readFileSync(free, 'utf8')) * hugetlbsize >= Number(size);
 }
 
 function hasRenderNode(): boolean {
@@ -80,6 +107,8 @@ export function furnish(plan: Plan, dir: string): void {
     if (requirement.kind !== 'path' || !requirement.path.startsWith(dir)) continue;
     const { path, type } = requirement;
     if (type === 'device') make(path, () => sparse(path, 128 * MIB));
+    else if (type === 'image') make(path, () => sparse(path, 4 * MIB));
+    else if (type === 'directory') mkdirSync(path, { recursive: true });
     else if (type === 'file') make(path, () => writeFileSync(path, kernel()));
   }
 }

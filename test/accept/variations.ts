@@ -24,6 +24,8 @@ export function versionOf(facts: HostFacts): string {
 function given(name: string, spec: ParamSpec, { place, version, port }: Surroundings): ParamValue {
   switch (spec.type) {
     case 'path':
+      // swtpm takes no comma.
+      if (name === 'state') return join(place, 'a state "ö"');
       return join(place, `a ${spec.expect ?? name}, "ö"`);
     case 'word':
       return (
@@ -34,11 +36,18 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
       if (name === 'version') return version;
       // The length of a real key.
       if (name === 'osk') return 'k'.repeat(64);
-      return name === 'hostport' ? '1.2' : `it's, a="b" ö`;
+      return (
+        { hostport: '1.2', release: '1.2', mcast: '230.0.0.1:5558', name: 'opt/it\'s, a="b"' }[name] ?? `it's, a="b" ö`
+      );
     case 'size':
       return 128 * 1024 * 1024;
     case 'port':
       return port();
+    case 'int':
+      // A VNC display, whose port is 5900 more.
+      return name === 'number' ? port() - 5900 : 2;
+    case 'uuid':
+      return '11111111-2222-4333-8444-555555555555';
     case 'list':
       if (name === 'flags') return ['+aes', '-svm'];
       if (name === 'hyperv') return ['relaxed'];

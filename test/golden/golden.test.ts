@@ -74,7 +74,7 @@ describe.each(VMS)('$folder/$name', ({ folder, name }) => {
     for (const flags of [[], ['--pretty']]) {
       const [, ...lines] = (await args(folder, name, ...flags)).split(' \\\n');
       // A line break inside of quotes belongs to a value.
-      for (const line of lines) expect(line).toMatch(/^ {2}-[a-z][a-z-]*( [^\n]|'[^']*'|\n|$)/);
+      for (const line of lines) expect(line).toMatch(/^ {2}-[a-z][a-z_-]*( [^\n]|'[^']*'|\n|$)/);
     }
   });
 

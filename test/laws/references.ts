@@ -1,7 +1,9 @@
 import type { QemuOption, QemuProps } from '../../src/qemu/option.ts';
 
 /** Which property names which kind of thing by its id. */
-const POINTERS: { readonly [property: string]: 'node' | 'chardev' | 'netdev' | 'object' | 'tpmdev' | 'audiodev' } = {
+const POINTERS: {
+  readonly [property: string]: 'node' | 'chardev' | 'fsdev' | 'netdev' | 'object' | 'tpmdev' | 'audiodev';
+} = {
   drive: 'node',
   pflash0: 'node',
   pflash1: 'node',
@@ -9,6 +11,7 @@ const POINTERS: { readonly [property: string]: 'node' | 'chardev' | 'netdev' | '
   netdev: 'netdev',
   memdev: 'object',
   'memory-backend': 'object',
+  fsdev: 'fsdev',
   iothread: 'object',
   rng: 'object',
   tpmdev: 'tpmdev',
@@ -19,6 +22,7 @@ const POINTERS: { readonly [property: string]: 'node' | 'chardev' | 'netdev' | '
 const MAKERS: { readonly [option: string]: string } = {
   blockdev: 'node',
   chardev: 'chardev',
+  fsdev: 'fsdev',
   netdev: 'netdev',
   object: 'object',
   tpmdev: 'tpmdev',
@@ -49,7 +53,9 @@ export function brokenReferences(options: readonly QemuOption[]): string[] {
   const broken: string[] = [];
   const maps = options.filter((option): option is QemuOption & { args: QemuProps } => typeof option.args === 'object');
   for (const { name, args } of maps) {
-    if (MAKERS[name]) made.add(`${MAKERS[name]} ${args['node-name'] ?? args['id']}`);
+    // Nothing names a keyboard of the host: it is there for the whole guest.
+    if (MAKERS[name] && args['qom-type'] !== 'input-linux')
+      made.add(`${MAKERS[name]} ${args['node-name'] ?? args['id']}`);
     if (name === 'device' && args['id'] !== undefined) buses.add(String(args['id'])).add(`${args['id']}.0`);
   }
   for (const { name, args } of maps) {

@@ -18,10 +18,13 @@ function hasSpice({ devices }: PlanContext): boolean {
   return devices.some((device) => device.section === 'spice');
 }
 
+/** Displays that nobody sits at, or that carry no sound. */
+const SILENT = ['none', 'vnc', 'egl-headless'];
+
 function chooseBackend(context: PlanContext): string {
   const { devices, facts, version } = context;
   if (hasSpice(context)) return 'spice';
-  if (!devices.some((device) => device.section === 'display' && device.template.type !== 'none')) return 'none';
+  if (!devices.some((device) => device.section === 'display' && !SILENT.includes(device.template.type))) return 'none';
   const built = facts.qemu?.audiodevs;
   // PipeWire came with QEMU 8.1 and also serves programs of PulseAudio.
   const wanted =
