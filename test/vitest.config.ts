@@ -8,7 +8,7 @@ const TIERS: Record<string, { files: string[]; timeout: number }> = {
   unit: {
     files: [
       'test/{core,qemu,catalog,input,host,model,plan,formats,admin,launch,cli}/**/*.test.ts',
-      'test/architecture.test.ts',
+      'test/{architecture,setup}.test.ts',
     ],
     timeout: 60 * SECONDS,
   },
