@@ -92,7 +92,7 @@ describe('the layout of src', () => {
     ['cli/print.ts', "import '@scope/colours/red';", 'may not import the package @scope/colours'],
     ['odds/ends.ts', '', 'in no folder that has a rank'],
     ['cli/long.ts', '\n'.repeat(401), 'longer than 400 lines'],
-  ])('would not be kept by %s with: %s', (path, text, complaint) => {
+  ])('is seen to be broken by %s', (path, text, complaint) => {
     expect(violations(new Map([[path, text]]))).toEqual([expect.stringContaining(complaint)]);
   });
 
