@@ -37,6 +37,16 @@ describe('a machine of a few lines', () => {
     await expectOrderlyStop();
   });
 
+  it.each(['ide', 'virtio'])('boots a boot sector from a %s disk on the old board', async (bus) => {
+    machine = new Machine(
+      `template: windows-xp\nprofiles: [headless]\nmemory: 512M\ndisks: [{ file: disk.raw, bus: ${bus} }]\n`,
+    );
+    writeGuestDisk(join(machine.dir, 'disk.raw'), 'plain');
+    await machine.start();
+    await machine.waitFor('EZVM-UP');
+    await expectOrderlyStop();
+  });
+
   it('boots \\EFI\\BOOT\\BOOTX64.EFI by UEFI, and is stopped by its power button', async () => {
     machine = new Machine('template: linux\nprofiles: [headless]\nmemory: 512M\ndisks: [disk.raw]\n');
     writeUefiDisk(join(machine.dir, 'disk.raw'));
