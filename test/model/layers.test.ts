@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { yamlNames } from '../checkout.ts';
 import { CATALOG } from '../one-device.ts';
 import { makeVm } from './layered.ts';
 
