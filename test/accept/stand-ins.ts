@@ -57,7 +57,8 @@ export function lack({ name, args }: QemuOption, facts: HostFacts): string | und
     case 'display egl-headless':
       return hasRenderNode() ? undefined : 'no render node';
     case 'display dbus':
-      return process.env['DBUS_SESSION_BUS_ADDRESS'] === undefined ? 'no session bus' : undefined;
+      if (process.env['DBUS_SESSION_BUS_ADDRESS'] === undefined) return 'no session bus';
+      return args['gl'] === true && !hasRenderNode() ? 'no render node' : undefined;
     case 'object input-linux':
       return 'no keyboard to share';
     case 'object memory-backend-memfd':

@@ -37,7 +37,13 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
       // The length of a real key.
       if (name === 'osk') return 'k'.repeat(64);
       return (
-        { hostport: '1.2', release: '1.2', mcast: '230.0.0.1:5558', name: 'opt/it\'s, a="b"' }[name] ?? `it's, a="b" ö`
+        {
+          address: process.env['DBUS_SESSION_BUS_ADDRESS'] ?? 'unix:path=/run/bus',
+          hostport: '1.2',
+          release: '1.2',
+          mcast: '230.0.0.1:5558',
+          name: 'opt/it\'s, a="b"',
+        }[name] ?? `it's, a="b" ö`
       );
     case 'size':
       return 128 * 1024 * 1024;
