@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { Catalog } from '../catalog/catalog.ts';
 import type { TemplateSource } from '../catalog/template.ts';
 import { type Diagnostic, EXIT, EzvmError } from '../core/diagnostic.ts';
+import { isEzkvm, translateEzkvm } from '../formats/ezkvm.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { readSettings, type Settings, type SettingsFile } from '../input/settings.ts';
 import { builtTemplates, stackTemplates } from '../input/templates.ts';
@@ -26,6 +27,8 @@ export interface Model {
   readonly spec: VmSpec;
   readonly catalog: Catalog;
   readonly settings: readonly Settings[];
+  /** What is worth knowing about the file, though it has no faults. */
+  readonly notes: readonly Diagnostic[];
 }
 
 /**
@@ -40,7 +43,9 @@ export async function loadModel(ref: string, flags: Flags, context: CliContext):
 /** The same from inputs that were read before. */
 export async function makeModel(inputs: Inputs, context: CliContext): Promise<Model> {
   const { vm, text, sets, cwd, home } = inputs;
-  const { doc, diagnostics } = parse(text, vm.shown);
+  const parsed = parse(text, vm.shown);
+  const { doc, diagnostics } =
+    parsed.diagnostics.length === 0 && isEzkvm(parsed.doc) ? translateEzkvm(parsed.doc) : parsed;
   const settings = await readAllSettings(inputs.settings);
   const own: OuterLayer[] = [{ label: 'VM file', dir: dirname(vm.absolute), doc }];
   if (sets.length > 0) {
@@ -61,7 +66,7 @@ export async function makeModel(inputs: Inputs, context: CliContext): Promise<Mo
   const isRead = ({ origin }: Diagnostic): boolean => origin?.file !== doc.file || !unread.has(origin.line);
   diagnostics.push(...[...collected.diagnostics, ...validated.diagnostics].filter(isRead));
   refuse(diagnostics, EXIT.config);
-  return { layers: collected.layers, merged, spec: validated.spec, catalog, settings };
+  return { layers: collected.layers, merged, spec: validated.spec, catalog, settings, notes: diagnostics };
 }
 
 /**
@@ -71,7 +76,7 @@ export async function makeModel(inputs: Inputs, context: CliContext): Promise<Mo
 export function planModel(model: Model, facts: HostFacts): Plan {
   const { plan, diagnostics } = assemble(model.spec, model.catalog, facts);
   refuse(diagnostics, EXIT.config);
-  return plan;
+  return { ...plan, notes: [...model.notes, ...plan.notes] };
 }
 
 /** Host paths that a VM names and a plan may want to know about. */

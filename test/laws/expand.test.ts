@@ -28,7 +28,8 @@ const SAMPLES: { readonly [type in ParamSpec['type']]: ParamValue } = {
   list: null,
 };
 
-function sampleOf(spec: ParamSpec): ParamValue {
+function sampleOf(name: string, spec: ParamSpec): ParamValue {
+  if (spec.type === 'path') return `${SAMPLES.path}/${name}`;
   if (spec.type !== 'list') return SAMPLES[spec.type];
   // The CPU's lists are of names that become properties.
   const item = spec.of === 'string' ? '+aes' : SAMPLES[spec.of as ParamSpec['type']];
@@ -43,8 +44,8 @@ function combinations({ params }: DeviceTemplate): Values[] {
   const named = Object.entries(params);
   const plain = named.filter(([, spec]) => !choicesOf(spec));
   const bases: Values[] = [
-    Object.fromEntries(plain.map(([name, spec]) => [name, sampleOf(spec)])),
-    Object.fromEntries(plain.filter(([, { required }]) => required).map(([name, spec]) => [name, sampleOf(spec)])),
+    Object.fromEntries(plain.map(([name, spec]) => [name, sampleOf(name, spec)])),
+    Object.fromEntries(plain.filter(([, { required }]) => required).map(([name, spec]) => [name, sampleOf(name, spec)])),
   ];
   return named.reduce<Values[]>((found, [name, spec]) => {
     const choices = choicesOf(spec);

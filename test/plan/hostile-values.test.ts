@@ -133,6 +133,7 @@ function placesOf(section: SectionSpec, type: string): Place[] {
         .map(([other, each]) => `    ${other}: ${sample(each)}\n`);
       // QEMU takes these two with a kernel only, and the plan gives them with one only.
       if (section.name === 'boot' && name !== 'kernel') others.push('    kernel: /vmlinuz\n');
+      if (section.name === 'firmware' && name === 'code') others.push('    vars: /vars\n');
       if (section.name === 'spice' && name === 'rendernode') others.push('    gl: on\n');
       const item = section.plural ? `${section.name}:\n  id0:\n` : `${section.name}:\n`;
       return {

@@ -22,7 +22,8 @@ export const verb: Verb = {
   flags: { set, ...JSON_FLAG },
   words: [1, 1],
   async run([ref = ''], flags, context) {
-    const { spec, catalog } = await loadModel(ref, flags, context);
+    const { spec, catalog, notes } = await loadModel(ref, flags, context);
+    context.report(notes);
     const shown = escapeReferences(showSpec(spec, catalog.sections));
     if (flags['json']) context.out(`${JSON.stringify(shown, undefined, 2)}\n`);
     else {

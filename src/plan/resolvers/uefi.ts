@@ -25,6 +25,20 @@ function boardOf({ devices, facts }: PlanContext): string {
   return facts.qemu?.machines[type] ?? newestOf(type);
 }
 
+/** An image that no descriptor tells about: raw, and with variables of its own, for no others fit it. */
+function ownFirmware(device: PlannedDevice, executable: string, { refuse }: PlanContext): FirmwareDescriptor {
+  if (param(device, 'vars') === null)
+    refuse({
+      code: 'combination-refused',
+      message: 'firmware.code is given without firmware.vars',
+      help: 'copy the variable store that belongs to the image, and name the copy with `vars`',
+      origin: device.params['code']?.origin ?? device.origin,
+    });
+  const features = param<boolean>(device, 'secure-boot') ? ['requires-smm'] : [];
+  const { nvramTemplate: _, ...plain } = ASSUMED;
+  return { ...plain, executable, features };
+}
+
 /** Needs code because the image is chosen among QEMU's firmware descriptors by what it must be able to do. */
 export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolved {
   const secureBoot = param<boolean>(device, 'secure-boot');
@@ -38,7 +52,8 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
   });
   const keys = enrolledKeys ? ' with enrolled keys' : '';
   const wish = secureBoot ? ` that does Secure Boot${keys}` : keys && `${keys} and no Secure Boot`;
-  if (!found)
+  const code = param<string>(device, 'code');
+  if (!found && code === null)
     context.require({
       kind: 'unmet',
       code: 'firmware-missing',
@@ -49,7 +64,7 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
           ? 'write `secure-boot: on` as well; keys are enrolled for nothing else'
           : 'install the package ovmf (Debian, Ubuntu) or edk2-ovmf (Fedora, Arch)',
     });
-  const firmware = found ?? ASSUMED;
+  const firmware = code === null ? (found ?? ASSUMED) : ownFirmware(device, code, context);
   const own = param<string>(device, 'vars');
   const vars = own ?? `${context.stateDir}/efivars.fd`;
   const isDevice = vars.startsWith('/dev/');
@@ -72,7 +87,7 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
       vars,
       'vars-format': firmware.nvramFormat ?? 'raw',
       'vars-protocol': isDevice ? 'host_device' : 'file',
-      'vars-size': isDevice ? VARS_4M : null,
+      'vars-size': isDevice ? (param<number>(device, 'vars-size') ?? VARS_4M) : null,
       smm: smm ? true : null,
     },
     options: smm

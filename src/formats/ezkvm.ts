@@ -1,0 +1,48 @@
+import type { Diagnostic } from '../core/diagnostic.ts';
+import { entryOf, type SourceDoc } from '../core/source.ts';
+import { translateDevices } from './ezkvm/devices.ts';
+import { translateNetwork } from './ezkvm/network.ts';
+import { extraWords } from './ezkvm/options.ts';
+import { translateScreen } from './ezkvm/screen.ts';
+import { translateStorage } from './ezkvm/storage.ts';
+import { translateSystem } from './ezkvm/system.ts';
+import { Reader, scalar, Translation } from './ezkvm/translation.ts';
+
+/** Sections that ezkvm's files have and VM files have not. */
+const THEIRS = ['general', 'system', 'host', 'storage', 'extras'];
+/** Sections by which a VM file is known; one of ezkvm's names in it is a slip. */
+const OURS = ['template', 'profiles', 'machine', 'cpu', 'memory', 'firmware', 'disks'];
+
+/** Whether a file is one of ezkvm's: by its sections, or because it says nothing, which only ezkvm takes for a VM. */
+export function isEzkvm(doc: SourceDoc): boolean {
+  const has = (key: string): boolean => entryOf(doc.root, key) !== undefined;
+  return doc.root.entries.length === 0 || (THEIRS.some(has) && !OURS.some(has));
+}
+
+/**
+ * Makes a VM file of one of ezkvm's; each value keeps its line and column.
+ * @returns the document, and what was refused or is noteworthy: what ezkvm ignored, and where ezvm does otherwise
+ */
+export function translateEzkvm(doc: SourceDoc): { doc: SourceDoc; diagnostics: Diagnostic[] } {
+  const out = new Translation(doc);
+  const root = new Reader(doc.root, '', out);
+  out.put('template', scalar(doc.root.at, 'ezkvm'));
+  out.note(
+    'ezkvm-file',
+    doc.root.at,
+    "read as a file of ezkvm's, with its defaults; the board is the newest q35 there is, without ezkvm's iSCSI name, boot picture and socket of Proxmox",
+    '`ezvm show` prints it as a VM file',
+  );
+  const { isUefi } = translateSystem(root.map('general'), root.map('system'), out);
+  const gpu = root.map('gpu');
+  const wantsTablet = translateScreen(gpu, root.map('display'), root.entry('spice') && root.map('spice'), out);
+  translateDevices(gpu, root.map('host'), wantsTablet, out);
+  translateStorage(root.maps('storage'), isUefi, out);
+  translateNetwork(root.maps('network'), out.size('pci'), out);
+  const extras = root.list('extras');
+  const [first] = extras;
+  if (first) out.note('ezkvm-ignored', first.at, 'ezkvm ignored extras; ezvm appends them to the command line');
+  for (const extra of extras) extraWords(extra, out);
+  root.close();
+  return { doc: out.finish(), diagnostics: out.diagnostics };
+}
