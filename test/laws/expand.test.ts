@@ -45,7 +45,9 @@ function combinations({ params }: DeviceTemplate): Values[] {
   const plain = named.filter(([, spec]) => !choicesOf(spec));
   const bases: Values[] = [
     Object.fromEntries(plain.map(([name, spec]) => [name, sampleOf(name, spec)])),
-    Object.fromEntries(plain.filter(([, { required }]) => required).map(([name, spec]) => [name, sampleOf(name, spec)])),
+    Object.fromEntries(
+      plain.filter(([, { required }]) => required).map(([name, spec]) => [name, sampleOf(name, spec)]),
+    ),
   ];
   return named.reduce<Values[]>((found, [name, spec]) => {
     const choices = choicesOf(spec);
