@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { QemuOption, QemuProps } from '../../src/qemu/option.ts';
 
 export const ORIGIN = { file: 'vm.yaml', line: 7, column: 3 };
@@ -8,6 +10,9 @@ export function option(name: string, args: QemuProps): QemuOption {
 
 const NULL_DISK = option('blockdev', { driver: 'null-co', 'node-name': 'disk', size: 1048576 });
 const USER_NET = option('netdev', { type: 'user', id: 'net0' });
+/** QEMU makes it, and leaves it when it is killed. */
+export const SOCKET_PATH: string = join(tmpdir(), `ezvm-schema-${process.pid}.sock`);
+
 const SOCKET = option('chardev', { backend: 'null', id: 'chr' });
 const SCSI = option('device', { driver: 'virtio-scsi-pci', id: 'scsi' });
 
@@ -102,7 +107,7 @@ export const RIGHT: readonly (readonly QemuOption[])[] = [
     option('chardev', {
       backend: 'socket',
       id: 'chr',
-      path: '/tmp/ezvm-schema-test.sock',
+      path: SOCKET_PATH,
       server: true,
       wait: false,
       logappend: false,

@@ -1,4 +1,5 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { rmSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { probeQemu, probeSchema } from '../../src/host/capabilities.ts';
 import type { QemuSchema } from '../../src/host/facts.ts';
 import { startPaused } from '../../src/host/paused-qemu.ts';
@@ -8,7 +9,9 @@ import type { QapiEntity } from '../../src/qemu/qapi.ts';
 import { renderOptions } from '../../src/qemu/render.ts';
 import { checkOptions } from '../../src/qemu/schema.ts';
 import { NO_QEMU, NO_RECORDINGS, QEMU, RECORDINGS, readRecording } from './recordings.ts';
-import { IGNORED_BY_QEMU, ORIGIN, option, RIGHT, WRONG } from './schema-cases.ts';
+import { IGNORED_BY_QEMU, ORIGIN, option, RIGHT, SOCKET_PATH, WRONG } from './schema-cases.ts';
+
+afterAll(() => rmSync(SOCKET_PATH, { force: true }));
 
 function messages(options: readonly QemuOption[], schema: QemuSchema): string[] {
   return checkOptions(options, schema).map(({ message }) => message);
