@@ -296,9 +296,9 @@ describe('storage', () => {
 
   it('passes on what is extra, where it belongs', () => {
     const text =
-      '  - { type: scsi-hd, file: /a, rotation_rate: 7200, extra_drive_options: ["cache=unsafe", "file.locking=off,werror=stop"], extra_device_options: [vendor=ACME] }\n';
+      '  - { type: scsi-hd, file: /a, rotation_rate: 7200, extra_drive_options: ["cache=unsafe", "file.locking=off,werror=stop"], extra_device_options: [vendor=ACME, bootindex=7] }\n';
     expect(drive(text)[0]).toMatch(/cache\.no-flush=on,file\.driver=file.*file\.locking=off/);
-    expect(device(text)[1]).toMatch(/werror=stop,rotation_rate=7200,vendor=ACME/);
+    expect(device(text)[1]).toMatch(/bootindex=7,werror=stop,vendor=ACME,rotation_rate=7200/);
   });
 });
 

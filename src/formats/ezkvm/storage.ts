@@ -39,8 +39,6 @@ export function translateStorage(items: readonly Reader[], isUefi: boolean, out:
       'disks',
       mapOf(item.at, { [`disk${index}`]: mapOf(item.at, { ...node, bus: scalar(item.at, bus), slot: moved }) }),
     );
-    for (const { key, node: value } of extraOptions(item, 'extra_device_options', out))
-      out.patch(`device:disk${index}-device`, key, value);
     item.close();
   }
 }
@@ -111,7 +109,7 @@ function cdrom(item: Reader, drive: Drive, index: number, out: Translation): Val
 
 function common(item: Reader, drive: Drive): Values {
   return {
-    boot: item.text('boot_index'),
+    boot: drive.param('boot') ?? item.text('boot_index'),
     'read-only': drive.param('read-only'),
     aio: drive.param('aio'),
     serial: drive.param('serial'),
@@ -127,7 +125,7 @@ function cache(node: ScalarNode | undefined, out: Translation): ScalarNode | und
 
 /** ezkvm takes every file for raw unless told, and so it was written; a header in it would be the guest's own doing. */
 function tellOfFormat(file: ScalarNode | undefined, format: ScalarNode | undefined, out: Translation): void {
-  const ending = /\.(qcow2|vmdk|vdi|vhdx?)$/i.exec(String(file?.value ?? ''))?.[1];
+  const ending = /\.(qcow2|vmdk|vdi|vhdx)$/i.exec(String(file?.value ?? ''))?.[1];
   if (file && !format && ending !== undefined)
     out.note(
       'ezkvm-differs',
@@ -157,6 +155,9 @@ function driveOptions(item: Reader, out: Translation): Drive {
     else if (REFUSED.test(name)) refuseOption(item, { key, node }, out);
     else out.patch(`blockdev:disk${index}`, name, node);
   }
+  for (const { key, node } of extraOptions(item, 'extra_device_options', out))
+    if (key === 'bootindex') given.set('boot', node);
+    else out.patch(`device:disk${index}-device`, key, node);
   return { param: (key) => given.get(key) };
 }
 
