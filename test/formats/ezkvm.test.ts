@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { Catalog } from '../../src/catalog/catalog.ts';
 import type { Diagnostic } from '../../src/core/diagnostic.ts';
 import { isEzkvm, translateEzkvm } from '../../src/formats/ezkvm.ts';
@@ -14,6 +14,7 @@ import { assemble } from '../../src/plan/assemble.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { renderOption } from '../../src/qemu/render.ts';
 import { CHECKOUT, folderTemplates } from '../checkout.ts';
+import { Built } from '../cli/built.ts';
 import { hostFacts } from '../planned.ts';
 
 const CATALOG = new Catalog(folderTemplates());
@@ -415,6 +416,23 @@ extras: [-S]
     const { faults } = outcome(text);
     expect(places(faults)).toEqual([place]);
     if (help !== undefined) expect(faults[0]?.help).toContain(help);
+  });
+});
+
+describe('the program', () => {
+  const built = new Built();
+  afterAll(() => built.remove());
+
+  it('tells it every time, though the plan is kept, and shows the file as one of its own', () => {
+    built.write('old.yaml', 'general: { name: old }\nsystem: { memory: { max: 64, balloon: false } }\n');
+    const [first, second] = [1, 2].map(() => built.run(['args', 'old.yaml']));
+    expect(first?.exit).toBe(0);
+    expect(first?.err).toContain('old.yaml:2:39  note: ezkvm ignored system.memory.balloon');
+    expect(second).toMatchObject({ out: first?.out, err: first?.err });
+    const shown = built.run(['show', 'old.yaml']);
+    built.write('new.yaml', shown.out);
+    expect(built.run(['args', 'new.yaml']).out).toBe(first?.out);
+    expect(built.run(['explain', 'old.yaml', 'memory.size']).out).toContain('old.yaml:2:26');
   });
 });
 
