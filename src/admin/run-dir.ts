@@ -30,8 +30,9 @@ export function listRunDirs(runRoot: string): string[] {
       .map((entry) => entry.name)
       .sort();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return [];
+    throw fault(EXIT.host, 'run-dir-unreadable', `${runRoot} cannot be looked at: ${message}`);
   }
 }
 

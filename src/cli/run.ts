@@ -21,7 +21,8 @@ export async function run(argv: readonly string[], context: CliContext): Promise
   }
   if (first === '--version' || first === '-V') return run(['version', ...rest], context);
   const named = Object.hasOwn(VERBS, first) ? VERBS[first] : undefined;
-  if (!named && !isFileRef(first) && rest.length > 0 && !rest[0]?.startsWith('-')) throw unknownVerb(first);
+  if (!named && !first.startsWith('-') && !isFileRef(first) && rest.length > 0 && !rest[0]?.startsWith('-'))
+    throw unknownVerb(first);
   const { verb } = await (named ?? VERBS['start'] ?? unknown(first)).load();
   try {
     return await runVerb(verb, named ? rest : argv, context);

@@ -1,8 +1,9 @@
+import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { readBootedPlan } from '../admin/state.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { findDirs } from '../host/dirs.ts';
-import { isFileRef } from '../input/locate.ts';
+import { isFileRef, listVmFiles } from '../input/locate.ts';
 import type { PlannedVm } from '../plan/plan.ts';
 import type { CliContext } from './context.ts';
 
@@ -19,10 +20,29 @@ export function runRoot(context: CliContext): string {
 
 /** The VM that a name or a VM file means. */
 export async function resolveVm(ref: string, context: CliContext): Promise<VmRef> {
-  const name = isFileRef(ref) ? await nameIn(ref, context) : ref;
+  if (isFileRef(ref)) return resolveFile(ref, context);
+  const name = ref;
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name))
     throw fault(EXIT.usage, 'name-refused', `${JSON.stringify(name)} is no VM name`);
-  return { name, runDir: `${runRoot(context)}/${name}` };
+  const root = runRoot(context);
+  if (existsSync(`${root}/${name}`)) return { name, runDir: `${root}/${name}` };
+  // The file that `ezvm NAME` starts may give its VM another name.
+  const dirs = findDirs(context.env, { uid: process.geteuid?.() ?? 0, home: context.env['HOME'] ?? homedir() });
+  const file = listVmFiles(context.cwd, dirs.config).find(({ stem }) => stem === name);
+  return file ? resolveFile(file.absolute, context) : { name, runDir: `${root}/${name}` };
+}
+
+/** Another VM of the same name may run, which is not the one that is meant. */
+async function resolveFile(ref: string, context: CliContext): Promise<VmRef> {
+  const { loadModel } = await import('./model.ts');
+  const { name, file } = (await loadModel(ref, {}, context)).spec;
+  const runDir = `${runRoot(context)}/${name}`;
+  const booted = readBootedPlan(runDir)?.vm.file;
+  if (booted !== undefined && booted !== file)
+    throw fault(EXIT.state, 'vm-other', `the VM ${name} that runs was started from ${booted}, not from ${ref}`, {
+      help: `to speak of that one, say its name: ${name}`,
+    });
+  return { name, runDir };
 }
 
 /**
@@ -34,9 +54,4 @@ export async function bootedVm(ref: string, context: CliContext): Promise<Planne
   const plan = readBootedPlan(runDir);
   if (!plan) throw fault(EXIT.state, 'vm-down', `VM ${name} is not running`, { help: 'see what runs: ezvm status' });
   return plan.vm;
-}
-
-async function nameIn(file: string, context: CliContext): Promise<string> {
-  const { loadModel } = await import('./model.ts');
-  return (await loadModel(file, {}, context)).spec.name;
 }

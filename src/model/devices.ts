@@ -129,7 +129,8 @@ export class DeviceValidator {
 
   #params(section: SectionSpec, template: DeviceTemplate, label: string, given: Tree): { [name: string]: SpecValue } {
     const fallbacks = this.#merged['defaults'];
-    const shared = fallbacks === undefined || fallbacks instanceof Leaf ? undefined : fallbacks[section.name];
+    const group = fallbacks === undefined || fallbacks instanceof Leaf ? undefined : fallbacks[section.name];
+    const shared = group !== undefined && isMeantFor(group, template.type) ? group : undefined;
     const params: { [name: string]: SpecValue } = {};
     for (const [name, spec] of Object.entries(template.params)) {
       const own = given[name];
@@ -173,6 +174,12 @@ export function defaultOf(template: DeviceTemplate, name: string, spec: ParamSpe
 function nodeOf(value: NonNullable<ParamSpec['default']>): SourceNode {
   if (typeof value === 'object') return { kind: 'list', at: [1, 1], items: value.map(nodeOf) };
   return { kind: 'scalar', at: [1, 1], value };
+}
+
+/** `defaults: { disks: { type: disk, … } }` are for disks, and leave CD-ROMs alone. */
+function isMeantFor(group: Leaf | Tree, type: string): boolean {
+  const only = group instanceof Leaf ? undefined : group['type'];
+  return !(only instanceof Leaf) || only.node.kind !== 'scalar' || only.node.value === null || only.node.value === type;
 }
 
 function rankOf(value: Leaf | Tree): number {

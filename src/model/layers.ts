@@ -46,7 +46,7 @@ export function collectLayers(
     for (const base of namesOf(doc, 'base', diagnostics) ?? []) visit(folder, base, [...chain, ref.name]);
     inner.push({ label, dir: directoryOf(doc.file), doc });
   };
-  visit('os', template, []);
+  if (template.name !== 'none') visit('os', template, []);
   for (const profile of profiles) visit('profiles', profile, []);
   return { layers: [...inner, ...own].map((layer, rank) => ({ ...layer, rank })), diagnostics };
 }

@@ -105,13 +105,13 @@ function sectionNames(catalog: Catalog): string[] {
   return catalog.sections.filter((section) => !section.internal).map((section) => section.name);
 }
 
-/** `defaults:` holds parameters by section, which hold for every device of it, whatever its type. */
+/** `defaults:` holds parameters by section, which hold for every device of it, or for those of one `type`. */
 function checkDefaults(merged: Tree, catalog: Catalog, report: Findings['report']): void {
   const sections = groupOf(merged, 'defaults', sectionNames(catalog), report) ?? {};
   for (const section of catalog.sections) {
     if (sections[section.name] === undefined) continue;
     const params = catalog.types(section).flatMap((type) => Object.keys(catalog.device(section, type)?.params ?? {}));
-    groupOf(sections, section.name, [...new Set(params)], report, 'defaults.');
+    groupOf(sections, section.name, ['type', ...new Set(params)], report, 'defaults.');
   }
 }
 

@@ -18,7 +18,7 @@ export function assignAddresses(
   refuse: Refuse,
 ): { devices: PlannedDevice[]; rootPorts: QemuOption[] } {
   const taken = new Map<string, PlannedDevice>();
-  const ports = new Set<string>();
+  const ports = new Map<string, PlannedDevice>();
   const placed = devices.map((device) => {
     const kind = slotKind(device, context);
     const table = kind === null ? undefined : slots[kind];
@@ -51,7 +51,7 @@ export function assignAddresses(
       return device;
     }
     taken.set(key, device);
-    if (table['root-port']) ports.add(`${table.bus} ${at}`);
+    if (table['root-port']) ports.set(key, device);
     const slot: SlotAddress = table['root-port'] ? { bus: portId(at), addr: '0' } : { bus: table.bus, addr: at };
     return { ...device, slot };
   });
@@ -71,23 +71,27 @@ function portId(at: string): string {
 }
 
 /** A guest finds functions 1 to 7 of a slot only where function 0 is there too. */
-function rootPorts(used: ReadonlySet<string>): QemuOption[] {
-  const wanted = new Set([...used].flatMap((key) => [key, key.replace(/\.\d$/, '.0')]));
-  return [...wanted].toSorted().map((key) => {
-    const [bus = '', at = ''] = key.split(' ');
-    const [slot = '', fn = '0'] = at.split('.');
-    const number = Number.parseInt(slot, 16) * 8 + Number(fn);
-    return {
-      name: 'device',
-      args: {
-        driver: 'pcie-root-port',
-        id: portId(at),
-        bus,
-        addr: at,
-        multifunction: true,
-        port: number,
-        chassis: number,
-      },
-    };
-  });
+function rootPorts(used: ReadonlyMap<string, PlannedDevice>): QemuOption[] {
+  const wanted = new Map([...used].map(([key, device]) => [key.replace(/\.\d$/, '.0'), device]));
+  for (const [key, device] of used) wanted.set(key, device);
+  return [...wanted]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, { origin }]) => {
+      const [bus = '', at = ''] = key.split(' ');
+      const [slot = '', fn = '0'] = at.split('.');
+      const number = Number.parseInt(slot, 16) * 8 + Number(fn);
+      return {
+        name: 'device',
+        args: {
+          driver: 'pcie-root-port',
+          id: portId(at),
+          bus,
+          addr: at,
+          multifunction: true,
+          port: number,
+          chassis: number,
+        },
+        origin,
+      };
+    });
 }

@@ -142,7 +142,15 @@ function baseOptions({ spec, runDir }: PlanContext): QemuOption[] {
 
 /** swtpm and other sidecars split their options at commas and know no escape. */
 function refuseDirectories(directories: readonly string[], report: (diagnostic: Diagnostic) => unknown): void {
-  for (const directory of directories)
+  for (const directory of directories) {
+    // Node never returns from making directories there.
+    if (/^\/(proc|sys)\//.test(directory))
+      report({
+        severity: 'error',
+        code: 'directory-refused',
+        message: `${directory} is in a file system of the kernel's own`,
+        help: 'set XDG_STATE_HOME and XDG_RUNTIME_DIR to ordinary directories',
+      });
     if (/[,\n]/.test(directory))
       report({
         severity: 'error',
@@ -150,6 +158,7 @@ function refuseDirectories(directories: readonly string[], report: (diagnostic: 
         message: `the directory ${JSON.stringify(directory)} has a comma or a line break in its name`,
         help: 'set XDG_STATE_HOME and XDG_RUNTIME_DIR to plainer places',
       });
+  }
 }
 
 function programRequirement(facts: HostFacts): Requirement[] {

@@ -172,7 +172,15 @@ function rawOptions(words: QemuOverrides['args'], report: Report): QemuOption[] 
   const options: QemuOption[] = [];
   for (const { word, origin } of words) {
     const last = options.at(-1);
-    if (/^-{1,2}[a-z]/i.test(word)) options.push({ name: word.slice(1), args: true, origin });
+    if (/^--?daemonize$/.test(word))
+      report({
+        severity: 'error',
+        code: 'argument-refused',
+        message: 'qemu.args: -daemonize would hide QEMU from ezvm, which lets it run in the background anyway',
+        origin,
+        help: 'leave it out',
+      });
+    else if (/^-{1,2}[a-z]/i.test(word)) options.push({ name: word.slice(1), args: true, origin });
     else if (last?.args === true) options[options.length - 1] = { ...last, args: word };
     else
       report({

@@ -14,11 +14,11 @@ export const verb: Verb = {
   async run(_, flags, context) {
     const dirs = findDirs(context.env, { uid: process.geteuid?.() ?? 0, home: context.env['HOME'] ?? homedir() });
     const running = new Map((await statusOfAll(dirs.run)).map((status) => [status.name, status]));
-    const rows = listVmFiles(context.cwd, dirs.config).map(({ stem, shown }) => ({
-      name: stem,
-      condition: running.get(stem)?.condition ?? 'stopped',
-      file: shown,
-    }));
+    const rows = listVmFiles(context.cwd, dirs.config).map(({ stem, shown, absolute }) => {
+      // The file may give its VM another name than its own.
+      const status = [...running.values()].find(({ file }) => file === absolute);
+      return { name: status?.name ?? stem, condition: status?.condition ?? 'stopped', file: shown };
+    });
     for (const { name, condition, file } of running.values())
       if (!rows.some((row) => row.name === name)) rows.push({ name, condition, file: file ?? '' });
     if (flags['json']) context.out(`${JSON.stringify(rows, undefined, 2)}\n`);

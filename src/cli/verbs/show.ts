@@ -52,6 +52,7 @@ function showSpec(spec: VmSpec, sections: readonly SectionSpec[]): Record<string
       return [section.name, Object.fromEntries(own.map((device) => [device.id, showItem(device, section)]))];
     });
   return {
+    template: 'none',
     name: spec.name,
     uuid: spec.uuid,
     ...(spec.description !== undefined && { description: spec.description }),
