@@ -1,9 +1,10 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { openJournal } from '../admin/journal.ts';
 import { lockVm } from '../admin/lock.ts';
 import { identify } from '../admin/process.ts';
 import { ensureRunRoot, removeRunDir, replaceFile, runFiles } from '../admin/run-dir.ts';
+import { findRunning, noteRunning } from '../admin/running-note.ts';
 import { type RunState, writeState } from '../admin/state.ts';
 import { settle } from '../admin/tidy.ts';
 import { undo } from '../admin/undo.ts';
@@ -81,6 +82,7 @@ async function launchLocked(
       throw fault(EXIT.state, 'vm-up', `VM ${name} is already running (pid ${up.qemu.pid})`, {
         help: `see: ezvm status ${name}, or end it: ezvm stop ${name}`,
       });
+    refuseRunningElsewhere(plan);
     await step('settled');
     const warnings = await preflight(plan);
     interruption.check();
@@ -95,6 +97,23 @@ async function launchLocked(
   } finally {
     lock.release();
   }
+}
+
+/** Two VMs on one TPM and one set of UEFI variables would ruin both. */
+function refuseRunningElsewhere({ vm }: Plan): void {
+  const running = findRunning(vm.stateDir);
+  if (!running) return;
+  const { runDir, qemu } = running;
+  throw fault(
+    EXIT.state,
+    'vm-up',
+    `VM ${vm.name} is already running (pid ${qemu.pid}), with its sockets in ${runDir}`,
+    {
+      help: existsSync(runDir)
+        ? `speak to it with XDG_RUNTIME_DIR=${dirname(dirname(runDir))}`
+        : `that directory is gone, so all that can be done is to end it: kill ${qemu.pid}`,
+    },
+  );
 }
 
 function begin(plan: Plan, interruption: Interruption, options: LaunchOptions): Start {
@@ -137,7 +156,10 @@ async function bringUp(start: Start): Promise<string> {
     start.qemu = await startQemu(start);
     // Somebody who asked QEMU itself to wait, for a debugger, lets the guest go from the monitor.
     const status = plan.qemu.argv.includes('-S') ? 'prelaunch' : await letGo(start, start.qemu);
-    if (status !== 'ended') record(start, { phase: 'running' });
+    if (status !== 'ended') {
+      record(start, { phase: 'running' });
+      noteRunning(plan.vm.stateDir, { runDir: plan.vm.runDir, qemu: start.qemu.child.identity });
+    }
     await start.step('running');
     return status;
   } catch (error) {

@@ -1,7 +1,7 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { isAlive } from '../../src/admin/process.ts';
+import { endProcess, isAlive } from '../../src/admin/process.ts';
 import { readBootedPlan, readState } from '../../src/admin/state.ts';
 import { launch } from '../../src/launch/launch.ts';
 import { stop } from '../../src/launch/stop.ts';
@@ -39,6 +39,26 @@ describe('launch', () => {
     for (const name of ['qmp.sock', 'monitor.sock', 'tpm.sock', 'state.json', 'plan.json', 'journal', 'qemu.pid'])
       expect(lstatSync(join(runDir, name)).mode & 0o077, name).toBe(0);
     expect(lstatSync(join(stateDir, 'qemu.log')).mode & 0o777).toBe(0o600);
+    await stop(plan.vm, { force: true });
+    expect(lab.leftovers()).toEqual([]);
+  });
+
+  it('does not run a VM twice on one state, whatever run directory it is given', async () => {
+    const plan = buildPlan(lab);
+    const { state } = await launch(plan);
+    const elsewhere = { ...plan, vm: { ...plan.vm, runDir: join(lab.runRoot, 'elsewhere') } };
+    await expect(launch(elsewhere)).rejects.toMatchObject({
+      exit: 4,
+      message: `VM vm is already running (pid ${state.qemu?.pid}), with its sockets in ${plan.vm.runDir}`,
+    });
+    // A logout takes the run directory away.
+    rmSync(plan.vm.runDir, { recursive: true });
+    await expect(launch(plan)).rejects.toMatchObject({
+      exit: 4,
+      diagnostics: [{ help: expect.stringContaining(`kill ${state.qemu?.pid}`) }],
+    });
+    if (state.qemu) await endProcess(state.qemu);
+    await launch(plan);
     await stop(plan.vm, { force: true });
     expect(lab.leftovers()).toEqual([]);
   });

@@ -1,0 +1,40 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isRecord } from '../core/json.ts';
+import { isAlive, type ProcessIdentity } from './process.ts';
+import { replaceFile } from './run-dir.ts';
+
+/** A VM that runs on this state, wherever its sockets are. */
+export interface RunningNote {
+  readonly runDir: string;
+  readonly qemu: ProcessIdentity;
+}
+
+/**
+ * Notes beside a VM's state who runs on it. The run directory cannot tell: another login may have another one, and it
+ * may vanish while the VM runs. A note that outlives its QEMU says nothing, so it need not be taken back.
+ */
+export function noteRunning(stateDir: string, note: RunningNote): void {
+  try {
+    replaceFile(notePath(stateDir), `${JSON.stringify(note)}\n`);
+  } catch {
+    // The VM runs already; without the note one check of a later start is missing.
+  }
+}
+
+/** The VM that is running on this state, if its QEMU lives. */
+export function findRunning(stateDir: string): RunningNote | undefined {
+  try {
+    const note: unknown = JSON.parse(readFileSync(notePath(stateDir), 'utf8'));
+    if (!isRecord(note) || typeof note['runDir'] !== 'string' || !isRecord(note['qemu'])) return undefined;
+    const { pid, startTime } = note['qemu'];
+    if (typeof pid !== 'number' || typeof startTime !== 'string' || !isAlive({ pid, startTime })) return undefined;
+    return { runDir: note['runDir'], qemu: { pid, startTime } };
+  } catch {
+    return undefined;
+  }
+}
+
+function notePath(stateDir: string): string {
+  return join(stateDir, 'running.json');
+}
