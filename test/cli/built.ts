@@ -36,7 +36,7 @@ export class Built {
   constructor() {
     buildIfStale();
     this.#root = mkdtempSync(join(tmpdir(), 'ezvm-built-'));
-    this.dir = join(this.#root, 'work');
+    this.dir = join(this.#root, 'here');
     this.dist = join(this.#root, 'package', 'dist');
     mkdirSync(join(this.#root, 'home'), { mode: 0o700 });
     mkdirSync(this.dir);

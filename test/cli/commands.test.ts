@@ -140,7 +140,7 @@ describe('check', () => {
   });
 
   it('names the file as it was given', () => {
-    for (const ref of ['./bad.yaml', join(program.dir, 'bad.yaml'), '../work/bad.yaml'])
+    for (const ref of ['./bad.yaml', join(program.dir, 'bad.yaml'), '../here/bad.yaml'])
       expect(program.run(['check', ref]).err).toMatch(new RegExp(`^${ref.replaceAll('.', '\\.')}:2:6  `));
   });
 
