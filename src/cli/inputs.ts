@@ -1,10 +1,9 @@
-import { homedir } from 'node:os';
-import { findDirs } from '../host/dirs.ts';
 import type { HostDirs } from '../host/facts.ts';
 import { locate, type VmPath } from '../input/locate.ts';
 import { exists, readText } from '../input/read.ts';
 import { findSettings, type SettingsFile } from '../input/settings.ts';
 import type { CliContext } from './context.ts';
+import { dirsOf, homeOf } from './dirs.ts';
 import type { Flags } from './verb.ts';
 
 /** Everything that decides what a VM is, but for the host: the same inputs make the same VM. */
@@ -27,8 +26,7 @@ export interface Inputs {
  */
 export function readInputs(ref: string, flags: Flags, context: CliContext): Inputs {
   const euid = process.geteuid?.() ?? 0;
-  const home = context.env['HOME'] ?? homedir();
-  const dirs = findDirs(context.env, { uid: euid, home });
+  const dirs = dirsOf(context);
   const vm = locate(ref, context.cwd, dirs.config);
   // As root, nothing that an ordinary user can write decides what is started.
   const templates = ['/etc/ezvm/templates', ...(euid === 0 ? [] : [`${dirs.config}/templates`])];
@@ -39,7 +37,7 @@ export function readInputs(ref: string, flags: Flags, context: CliContext): Inpu
     templates: templates.filter(exists),
     sets: (flags['set'] ?? []) as readonly string[],
     cwd: context.cwd,
-    home,
+    home: homeOf(context),
     dirs,
   };
 }

@@ -1,11 +1,10 @@
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { readBootedPlan } from '../admin/state.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
-import { findDirs } from '../host/dirs.ts';
 import { isFileRef, listVmFiles } from '../input/locate.ts';
 import type { PlannedVm } from '../plan/plan.ts';
 import type { CliContext } from './context.ts';
+import { dirsOf } from './dirs.ts';
 
 /** A VM as the administering verbs name it: it need not run, and its file need not exist any more. */
 export interface VmRef {
@@ -15,7 +14,7 @@ export interface VmRef {
 
 /** Where this user's VMs have their run directories. */
 export function runRoot(context: CliContext): string {
-  return findDirs(context.env, { uid: process.geteuid?.() ?? 0, home: context.env['HOME'] ?? homedir() }).run;
+  return dirsOf(context).run;
 }
 
 /** The VM that a name or a VM file means. */
@@ -24,11 +23,10 @@ export async function resolveVm(ref: string, context: CliContext): Promise<VmRef
   const name = ref;
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name))
     throw fault(EXIT.usage, 'name-refused', `${JSON.stringify(name)} is no VM name`);
-  const root = runRoot(context);
+  const { run: root, config } = dirsOf(context);
   if (existsSync(`${root}/${name}`)) return { name, runDir: `${root}/${name}` };
   // The file that `ezvm NAME` starts may give its VM another name.
-  const dirs = findDirs(context.env, { uid: process.geteuid?.() ?? 0, home: context.env['HOME'] ?? homedir() });
-  const file = listVmFiles(context.cwd, dirs.config).find(({ stem }) => stem === name);
+  const file = listVmFiles(context.cwd, config).find(({ stem }) => stem === name);
   return file ? resolveFile(file.absolute, context) : { name, runDir: `${root}/${name}` };
 }
 

@@ -1,8 +1,7 @@
-import { homedir } from 'node:os';
 import { statusOfAll } from '../../admin/status.ts';
 import { EXIT } from '../../core/diagnostic.ts';
-import { findDirs } from '../../host/dirs.ts';
 import { listVmFiles } from '../../input/locate.ts';
+import { dirsOf } from '../dirs.ts';
 import { JSON_FLAG, type Verb } from '../verb.ts';
 
 export const verb: Verb = {
@@ -12,7 +11,7 @@ export const verb: Verb = {
   flags: JSON_FLAG,
   words: [0, 0],
   async run(_, flags, context) {
-    const dirs = findDirs(context.env, { uid: process.geteuid?.() ?? 0, home: context.env['HOME'] ?? homedir() });
+    const dirs = dirsOf(context);
     const running = new Map((await statusOfAll(dirs.run)).map((status) => [status.name, status]));
     const rows = listVmFiles(context.cwd, dirs.config).map(({ stem, shown, absolute }) => {
       // The file may give its VM another name than its own.
