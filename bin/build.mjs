@@ -80,7 +80,7 @@ function buildId() {
 
 /** One file, an index first, so that a verb decodes only the templates it uses; see src/input/templates.ts. */
 async function buildTemplates() {
-  const { directoryTemplates, lintTemplates, parse, readDevice, RESOLVERS } = await loadReaders();
+  const { directoryTemplates, lintTemplates, parse, partPath, readDevice, RESOLVERS } = await loadReaders();
   const docs = new Map();
   const index = {};
   let body = '';
@@ -99,10 +99,15 @@ async function buildTemplates() {
     refuse(diagnostics);
     docs.set(doc.file, doc);
     add(path, doc);
-    if (/^(devices|machines)\//.test(path)) add(`${path}#device`, readDevice(doc, basename(path, '.yaml')));
   }
   const all = directoryTemplates(templates, 'templates', (_, file) => docs.get(file));
   refuse(lintTemplates(all, { all, resolvers: Object.keys(RESOLVERS) }));
+  const findPart = (name) => all.read(partPath(name));
+  for (const { file } of docs.values()) {
+    const path = relative('templates', file);
+    if (/^(devices|machines)\//.test(path))
+      add(`${path}#device`, readDevice(all.read(path), basename(path, '.yaml'), findPart));
+  }
   writeFileSync(join(dist, 'templates.json'), `${JSON.stringify(index)}\n${body}`);
 }
 
@@ -124,7 +129,7 @@ async function loadReaders() {
     outfile,
     stdin: {
       contents: `
-        export { readDevice } from './src/catalog/catalog.ts';
+        export { partPath, readDevice } from './src/catalog/catalog.ts';
         export { lintTemplates } from './src/catalog/lint.ts';
         export { directoryTemplates } from './src/input/templates.ts';
         export { parse } from './src/model/parse.ts';

@@ -34,7 +34,7 @@ export class Catalog {
     const ready = this.#source.device?.(path);
     if (ready) return ready;
     const doc = this.#source.read(path);
-    return doc && readDevice(doc, type);
+    return doc && readDevice(doc, type, (part) => this.#source.read(partPath(part)));
   }
 
   /** An OS template or a profile. */
@@ -64,8 +64,52 @@ function readSections(doc: SourceDoc): SectionSpec[] {
   });
 }
 
-/** Reads a device template whose shape is right; `lint` tells whether it is. */
-export function readDevice(doc: SourceDoc, type: string): DeviceTemplate {
+/** Where a part lies that templates name with `include`. */
+export function partPath(name: string): string {
+  return `parts/${name}.yaml`;
+}
+
+/** What a part is read from. */
+export type FindPart = (name: string) => SourceDoc | undefined;
+
+/** Reads a device template whose shape is right, with the parts it includes; `lint` tells whether all is well with it. */
+export function readDevice(doc: SourceDoc, type: string, findPart: FindPart): DeviceTemplate {
+  return includedIn(doc)
+    .flatMap((name) => findPart(name) ?? [])
+    .map((part) => readDevice(part, type, findPart))
+    .reduce(withPart, readOwn(doc, type));
+}
+
+/** The names of the parts that a template includes. */
+export function includedIn(doc: SourceDoc): readonly string[] {
+  const node = entryOf(doc.root, 'include')?.node;
+  return node ? (toPlain(node) as string[]) : [];
+}
+
+/** What a template says itself stands before what a part says, and wins over it. */
+function withPart(own: DeviceTemplate, part: DeviceTemplate): DeviceTemplate {
+  const slot = own.slot ?? part.slot;
+  const resolver = own.resolver ?? part.resolver;
+  return {
+    ...own,
+    params: { ...own.params, ...without(part.params, own.params) },
+    paramOrigins: { ...part.paramOrigins, ...own.paramOrigins },
+    lets: { ...part.lets, ...own.lets },
+    requires: [...own.requires, ...part.requires],
+    emit: [...own.emit, ...part.emit],
+    sidecars: [...own.sidecars, ...part.sidecars],
+    folders: [...own.folders, ...part.folders],
+    ...(slot !== undefined && { slot }),
+    ...(resolver !== undefined && { resolver }),
+  };
+}
+
+function without<T>(map: { readonly [name: string]: T }, taken: object): { [name: string]: T } {
+  return Object.fromEntries(Object.entries(map).filter(([name]) => !Object.hasOwn(taken, name)));
+}
+
+/** What a template's own file says, without its parts. */
+export function readOwn(doc: SourceDoc, type: string): DeviceTemplate {
   const plain = toPlain(doc.root) as Record<string, unknown> & Partial<DeviceTemplate>;
   const params = entryOf(doc.root, 'params')?.node;
   const emit = entryOf(doc.root, 'emit')?.node;

@@ -8,7 +8,7 @@ import {
   type SourceNode,
   toPlain,
 } from '../core/source.ts';
-import { readDevice } from './catalog.ts';
+import { type FindPart, includedIn, partPath, readDevice, readOwn } from './catalog.ts';
 import { checkParam, suggestion } from './params.ts';
 import { DEVICE_TEMPLATE, SECTIONS } from './schema.ts';
 import type { DeviceTemplate, TemplateSource, When } from './template.ts';
@@ -33,6 +33,7 @@ export function lintTemplates(source: TemplateSource, scope: LintScope): Diagnos
     sections: scope.all.read('sections.yaml')?.root.entries.map(({ key }) => key) ?? [],
     slots: slotsIn(scope.all),
     hasDevice: (name) => scope.all.read(`devices/${name}.yaml`) !== undefined,
+    findPart: (name) => scope.all.read(partPath(name)),
   };
   return source
     .folders()
@@ -49,6 +50,7 @@ interface Known {
   readonly slots: readonly string[];
   /** @param name `<section>/<type>` */
   readonly hasDevice: (name: string) => boolean;
+  readonly findPart: FindPart;
 }
 
 function slotsIn(source: TemplateSource): string[] {
@@ -64,7 +66,7 @@ const NOTHING: MapNode = { kind: 'map', at: [1, 1], entries: [] };
 function lintFile(doc: SourceDoc | undefined, folder: string, type: string, known: Known): Diagnostic[] {
   if (!doc || folder === 'os' || folder === 'profiles') return [];
   const section = /^devices\/([^/]+)$/.exec(folder)?.[1];
-  if (folder === 'machines' || (section !== undefined && known.sections.includes(section)))
+  if (folder === 'machines' || folder === 'parts' || (section !== undefined && known.sections.includes(section)))
     return lintDevice(doc, type, known);
   return [
     {
@@ -74,7 +76,7 @@ function lintFile(doc: SourceDoc | undefined, folder: string, type: string, know
       origin: originOf(doc, doc.root.at),
       help:
         (section === undefined ? undefined : suggestion(section, known.sections)) ??
-        'templates lie in os, profiles, machines and devices/<section>',
+        'templates lie in os, profiles, machines, parts and devices/<section>',
     },
   ];
 }
@@ -115,45 +117,63 @@ function placeAt(node: SourceNode, path: readonly PropertyKey[]): Position {
 function lintDevice(doc: SourceDoc, type: string, known: Known): Diagnostic[] {
   const shape = lintShape(doc, DEVICE_TEMPLATE);
   if (shape.length > 0) return shape;
-  const device = readDevice(doc, type);
   const report: Diagnostic[] = [];
   const fault = (message: string, path: readonly PropertyKey[]): unknown =>
     report.push({ severity: 'error', code: 'template-wrong', message, origin: originOf(doc, placeAt(doc.root, path)) });
 
-  lintDefaults(device, fault);
-  lintLets(device, fault);
-  lintNames(device, known, fault);
-  const names = namesIn(device);
+  lintIncludes(doc, known.findPart, fault);
+  if (report.length > 0) return report;
+  const own = readOwn(doc, type);
+  // A template may speak of what its parts bring; a part, being linted by itself, only of its own.
+  const whole = readDevice(doc, type, known.findPart);
+  lintDefaults(own, fault);
+  lintLets(own, whole, fault);
+  lintNames(own, whole, known, fault);
+  const names = namesIn(whole);
   for (const [path, text] of textsOf(toPlain(doc.root)))
     if (path[0] !== 'params' && path[0] !== 'let' && path[0] !== 'summary' && path.at(-1) !== 'summary')
       for (const [, name = ''] of text.matchAll(/\$\{([^}]*)\}/g))
-        if (!names.has(name) && !(device.resolver !== undefined && name.startsWith('resolved.')))
+        if (!names.has(name) && !(whole.resolver !== undefined && name.startsWith('resolved.')))
           fault(`\${${name}} names nothing`, path);
   const whens: [When | undefined, readonly PropertyKey[]][] = [
-    ...device.emit.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
+    ...own.emit.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
       entry.when,
       ['emit', index, 'when'],
     ]),
-    ...device.requires.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
+    ...own.requires.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
       entry.when,
       ['requires', index, 'when'],
     ]),
-    ...device.sidecars.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
+    ...own.sidecars.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
       entry.when,
       ['sidecars', index, 'when'],
     ]),
-    ...device.sidecars.flatMap((entry, index) =>
+    ...own.sidecars.flatMap((entry, index) =>
       entry.argv.map((word, at): [When | undefined, readonly PropertyKey[]] => [
         typeof word === 'string' ? undefined : word.when,
         ['sidecars', index, 'argv', at, 'when'],
       ]),
     ),
   ];
-  for (const [when, path] of whens) lintWhen(device, when, (message) => fault(message, path));
+  for (const [when, path] of whens) lintWhen(whole, when, (message) => fault(message, path));
   return report;
 }
 
 type Fault = (message: string, path: readonly PropertyKey[]) => unknown;
+
+/** Reading the parts of a template that fails this would find nothing, or never end. */
+function lintIncludes(doc: SourceDoc, findPart: FindPart, fault: Fault): void {
+  const visit = (names: readonly string[], path: readonly PropertyKey[], above: readonly string[]): void => {
+    for (const [index, name] of names.entries()) {
+      const place = path.length === 0 ? ['include', index] : path;
+      const part = findPart(name);
+      if (above.includes(name)) fault(`include goes round in a circle: ${[...above, name].join(' → ')}`, place);
+      else if (part) visit(includedIn(part), place, [...above, name]);
+      else fault(`there is no part ${name}`, place);
+    }
+  };
+  visit(includedIn(doc), [], []);
+}
 
 function lintDefaults(device: DeviceTemplate, fault: Fault): void {
   for (const [name, spec] of Object.entries(device.params)) {
@@ -179,9 +199,9 @@ function wordOf(value: unknown): string {
   return value === true ? 'on' : value === false ? 'off' : String(value);
 }
 
-function lintLets(device: DeviceTemplate, fault: Fault): void {
-  for (const [name, { by, values }] of Object.entries(device.lets)) {
-    const wanted = valuesOf(device, by);
+function lintLets(own: DeviceTemplate, whole: DeviceTemplate, fault: Fault): void {
+  for (const [name, { by, values }] of Object.entries(own.lets)) {
+    const wanted = valuesOf(whole, by);
     if (!wanted) fault(`let ${name}: ${by} is no enum or bool parameter`, ['let', name]);
     const given = Object.keys(values);
     const missing = wanted?.filter((value) => !given.includes(value)) ?? [];
@@ -192,16 +212,16 @@ function lintLets(device: DeviceTemplate, fault: Fault): void {
 }
 
 /** What the template names that other files have to bring. */
-function lintNames(device: DeviceTemplate, known: Known, fault: Fault): void {
-  const { resolver, slot } = device;
+function lintNames(own: DeviceTemplate, whole: DeviceTemplate, known: Known, fault: Fault): void {
+  const { resolver, slot } = own;
   if (resolver !== undefined && !known.resolvers.includes(resolver))
     fault(`there is no resolver ${resolver}`, ['resolver']);
   const table = /^\$\{(.+)\}$/.exec(slot ?? '')?.[1];
-  const kinds = table === undefined ? [slot] : Object.values(device.lets[table]?.values ?? {});
+  const kinds = table === undefined ? [slot] : Object.values(whole.lets[table]?.values ?? {});
   for (const kind of new Set(kinds))
     if (kind !== undefined && kind !== null && !known.slots.includes(String(kind)))
       fault(`no machine has places of the kind ${kind}`, ['slot']);
-  for (const [index, { device: wanted }] of device.requires.entries())
+  for (const [index, { device: wanted }] of own.requires.entries())
     if (!/^[^/]+\/[^/]+$/.test(wanted) || !known.hasDevice(wanted))
       fault(`requires: there is no device ${wanted}`, ['requires', index]);
 }

@@ -84,6 +84,7 @@ const emit = z
 
 export const DEVICE_TEMPLATE = z.strictObject({
   summary: z.string().min(1),
+  include: z.array(name).min(1).optional(),
   params: z.record(name, param).optional(),
   let: z.record(name, z.object({ by: name }).catchall(z.union([scalar, z.null()]))).optional(),
   requires: z.array(z.union([z.string(), z.strictObject({ device: z.string(), when: when.optional() })])).optional(),

@@ -77,7 +77,7 @@ export interface SidecarEntry {
   readonly package?: string;
 }
 
-/** What one file under `templates/devices` or `templates/machines` says. */
+/** What one file under `templates/devices` or `templates/machines` says, with the parts it includes. */
 export interface DeviceTemplate {
   readonly type: string;
   readonly file: string;

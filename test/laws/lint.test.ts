@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { readDevice } from '../../src/catalog/catalog.ts';
 import { lintTemplates } from '../../src/catalog/lint.ts';
 import type { TemplateSource } from '../../src/catalog/template.ts';
 import { formatOrigin } from '../../src/core/origin.ts';
@@ -10,7 +11,7 @@ import { folderTemplates } from '../checkout.ts';
 const source = folderTemplates();
 const devices = source
   .folders()
-  .filter((folder) => folder === 'machines' || folder.startsWith('devices/'))
+  .filter((folder) => folder === 'machines' || folder === 'parts' || folder.startsWith('devices/'))
   .flatMap((folder) => source.list(folder).map((type) => `${folder}/${type}.yaml`));
 
 function faultsOf(templates: TemplateSource): string[] {
@@ -151,6 +152,7 @@ describe('L1 to L4: every template means something', () => {
       'summary: x\nslot: "${t}"\nparams:\n  a: { type: bool, summary: y }\nlet:\n  t: { by: a, on: disk, off: tape }',
       '2:1 no machine has places of the kind tape',
     ],
+    ['a part that is not there', 'summary: x\ninclude: [network-cart]', '2:11 there is no part network-cart'],
     ['a resolver that is not there', 'summary: x\nresolver: magic\nemit: []', '2:1 there is no resolver magic'],
   ])('is broken by %s', (_, text, fault) => {
     const path = 'devices/gpu/wrong.yaml';
@@ -159,6 +161,47 @@ describe('L1 to L4: every template means something', () => {
     const faults = faultsOf(withFile(path, doc));
     expect(faults.length, faults.join('\n')).toBe(1);
     expect(faults[0]).toContain(`templates/${path}:${fault}`);
+  });
+});
+
+describe('parts', () => {
+  const textAt = (path: string, text: string): SourceDoc => parse(text, `templates/${path}`).doc;
+
+  it('bring parameters, tables and options; what a template says itself comes first and wins', () => {
+    const part = textAt(
+      'parts/p.yaml',
+      'summary: p\nparams:\n  a: { type: int, default: 1, summary: p }\nemit: [{ m: "${a}" }]',
+    );
+    const whole = readDevice(
+      textAt(
+        'devices/gpu/x.yaml',
+        'summary: x\ninclude: [p]\nparams:\n  a: { type: int, default: 2, summary: x }\nemit: [{ smp: "${a}" }]',
+      ),
+      'x',
+      (name) => (name === 'p' ? part : undefined),
+    );
+    expect(whole.summary).toBe('x');
+    expect(whole.params['a']).toMatchObject({ default: 2, summary: 'x' });
+    expect(whole.paramOrigins['a']).toMatchObject({ file: 'templates/devices/gpu/x.yaml', line: 4 });
+    expect(whole.emit.map(({ option, origin }) => [option, origin.file])).toEqual([
+      ['smp', 'templates/devices/gpu/x.yaml'],
+      ['m', 'templates/parts/p.yaml'],
+    ]);
+  });
+
+  it('speak only of what they bring themselves', () => {
+    const path = 'parts/wrong.yaml';
+    expect(faultsOf(withFile(path, textAt(path, 'summary: x\nemit: [{ m: "${other}" }]')))).toEqual([
+      `templates/${path}:2:10 \${other} names nothing`,
+    ]);
+  });
+
+  it('that include one another are told of', () => {
+    const path = 'parts/network-card-choice.yaml';
+    const faults = faultsOf(withFile(path, textAt(path, 'summary: x\ninclude: [network-card]')));
+    expect(faults).toContain(
+      `templates/${path}:2:11 include goes round in a circle: network-card → network-card-choice → network-card`,
+    );
   });
 });
 
