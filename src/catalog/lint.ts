@@ -11,7 +11,7 @@ import {
 import { type FindPart, includedIn, partPath, readDevice, readOwn } from './catalog.ts';
 import { checkParam, suggestion } from './params.ts';
 import { DEVICE_TEMPLATE, SECTIONS } from './schema.ts';
-import type { DeviceTemplate, TemplateSource, When } from './template.ts';
+import type { DeviceTemplate, ParamSpec, TemplateSource, When } from './template.ts';
 
 /** What a template may name beyond its own file. */
 export interface LintScope {
@@ -126,7 +126,7 @@ function lintDevice(doc: SourceDoc, type: string, known: Known): Diagnostic[] {
   const own = readOwn(doc, type);
   // A template may speak of what its parts bring; a part, being linted by itself, only of its own.
   const whole = readDevice(doc, type, known.findPart);
-  lintDefaults(own, fault);
+  lintValues(own, fault);
   lintLets(own, whole, fault);
   lintNames(own, whole, known, fault);
   const names = namesIn(whole);
@@ -175,17 +175,23 @@ function lintIncludes(doc: SourceDoc, findPart: FindPart, fault: Fault): void {
   visit(includedIn(doc), [], []);
 }
 
-function lintDefaults(device: DeviceTemplate, fault: Fault): void {
+function lintValues(device: DeviceTemplate, fault: Fault): void {
   for (const [name, spec] of Object.entries(device.params)) {
-    if (spec.default === undefined || spec.default === null) continue;
-    const node: SourceNode =
-      typeof spec.default === 'object'
-        ? { kind: 'list', at: [1, 1], items: spec.default.map((value) => ({ kind: 'scalar', at: [1, 1], value })) }
-        : { kind: 'scalar', at: [1, 1], value: spec.default };
-    const checked = checkParam(spec, node, { resolvePath: (path) => path });
-    if ('faults' in checked)
-      fault(`the default of ${name} is ${checked.faults[0]?.message}`, ['params', name, 'default']);
+    for (const key of ['default', 'example'] as const) {
+      const wrong = spec[key] === undefined || spec[key] === null ? undefined : faultIn(spec, spec[key]);
+      if (wrong !== undefined) fault(`the ${key} of ${name} is ${wrong}`, ['params', name, key]);
+    }
   }
+}
+
+/** What is wrong with a value that a template itself gives for a parameter. */
+function faultIn(spec: ParamSpec, given: NonNullable<ParamSpec['default']>): string | undefined {
+  const node: SourceNode =
+    typeof given === 'object'
+      ? { kind: 'list', at: [1, 1], items: given.map((value) => ({ kind: 'scalar', at: [1, 1], value })) }
+      : { kind: 'scalar', at: [1, 1], value: given };
+  const checked = checkParam(spec, node, { resolvePath: (path) => path });
+  return 'faults' in checked ? checked.faults[0]?.message : undefined;
 }
 
 /** The values that a table or a condition over a parameter has to reckon with; undefined for those without end. */

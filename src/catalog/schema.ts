@@ -30,6 +30,7 @@ const param = z
     summary: z.string().min(1),
     required: z.boolean().optional(),
     default: z.union([scalar, z.null(), z.array(z.string())]).optional(),
+    example: z.union([scalar, z.array(z.string())]).optional(),
     derive: z.enum(['mac', 'serial']).optional(),
     of: z.union([z.array(z.union([z.string(), z.number(), z.boolean()])).min(1), z.enum(TYPES)]).optional(),
     min: z.number().optional(),

@@ -23,6 +23,8 @@ export interface ParamSpec {
   readonly required?: boolean;
   /** Written as in a VM file. Without one, the parameter is unset (null). */
   readonly default?: string | number | boolean | null | readonly string[];
+  /** A value that somebody could really write, for the reference; types that say enough need none. */
+  readonly example?: string | number | boolean | readonly string[];
   /** Where it is not given, it is made from the VM's uuid and the device's id, so that it never changes. */
   readonly derive?: 'mac' | 'serial';
   /** The values of an `enum`; the item type of a `list`. */

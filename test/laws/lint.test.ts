@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { readDevice } from '../../src/catalog/catalog.ts';
+import { readDevice, readOwn } from '../../src/catalog/catalog.ts';
+import { exampleOf } from '../../src/catalog/example.ts';
 import { lintTemplates } from '../../src/catalog/lint.ts';
 import type { TemplateSource } from '../../src/catalog/template.ts';
 import { formatOrigin } from '../../src/core/origin.ts';
@@ -43,6 +44,15 @@ describe('L1 to L4: every template means something', () => {
     expect(faultsOf(source)).toEqual([]);
   });
 
+  it('gives every parameter an example', () => {
+    const without = devices.flatMap((path) =>
+      Object.entries(readOwn(docOf(path), path).params)
+        .filter(([, spec]) => exampleOf(spec) === undefined)
+        .map(([name]) => `${path}: ${name} needs an \`example:\``),
+    );
+    expect(without).toEqual([]);
+  });
+
   it.each([
     ['an unknown key', 'summary: x\nemits: []', '1:1 the template: Unrecognized key: "emits"'],
     ['no summary', 'emit: []', '1:1 summary: '],
@@ -58,6 +68,11 @@ describe('L1 to L4: every template means something', () => {
       'a default of another type',
       'summary: x\nparams:\n  a: { type: int, default: many, summary: y }',
       '3:19 the default of a is "many"',
+    ],
+    [
+      'an example of another type',
+      'summary: x\nparams:\n  a: { type: int, example: many, summary: y }',
+      '3:19 the example of a is "many"',
     ],
     [
       'a default out of bounds',
