@@ -25,19 +25,22 @@ export interface Inputs {
  * @throws EzvmError when something cannot be read or may not be trusted
  */
 export function readInputs(ref: string, flags: Flags, context: CliContext): Inputs {
-  const euid = process.geteuid?.() ?? 0;
   const dirs = dirsOf(context);
   const vm = locate(ref, context.cwd, dirs.config);
-  // As root, nothing that an ordinary user can write decides what is started.
-  const templates = ['/etc/ezvm/templates', ...(euid === 0 ? [] : [`${dirs.config}/templates`])];
   return {
     vm,
     text: readText(vm.absolute, vm.shown),
-    settings: ['/etc/ezvm', dirs.config].flatMap((dir) => findSettings(dir, euid) ?? []),
-    templates: templates.filter(exists),
+    settings: ['/etc/ezvm', dirs.config].flatMap((dir) => findSettings(dir, process.geteuid?.() ?? 0) ?? []),
+    templates: templateDirs(dirs),
     sets: (flags['set'] ?? []) as readonly string[],
     cwd: context.cwd,
     home: homeOf(context),
     dirs,
   };
+}
+
+/** Folders of templates beside the package's own, weakest first; as root, none that an ordinary user can write. */
+export function templateDirs(dirs: HostDirs): string[] {
+  const isRoot = (process.geteuid?.() ?? 0) === 0;
+  return ['/etc/ezvm/templates', ...(isRoot ? [] : [`${dirs.config}/templates`])].filter(exists);
 }

@@ -100,7 +100,8 @@ async function readAllSettings(files: readonly SettingsFile[]): Promise<Settings
   return read.filter((settings) => settings !== undefined);
 }
 
-async function findTemplates(dist: string, dirs: readonly string[]): Promise<TemplateSource> {
+/** The templates at hand: the package's, and those in `dirs` over them. */
+export async function findTemplates(dist: string, dirs: readonly string[]): Promise<TemplateSource> {
   const sources: TemplateSource[] = [builtTemplates(`${dist}/templates.json`)];
   for (const dir of dirs) sources.unshift(await ownTemplates(dir, sources));
   return sources.length === 1 && sources[0] ? sources[0] : stackTemplates(sources);

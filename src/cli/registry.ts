@@ -21,6 +21,7 @@ export const VERBS: {
   show: { summary: 'print a VM with all its defaults', load: () => import('./verbs/show.ts') },
   explain: { summary: 'tell where each value comes from', load: () => import('./verbs/explain.ts') },
   plan: { summary: 'tell everything a start would do', load: () => import('./verbs/plan.ts') },
+  reference: { summary: 'print what a section of a VM file may say', load: () => import('./verbs/reference.ts') },
   facts: { summary: 'print what is known about this host', load: () => import('./verbs/facts.ts') },
   version: { summary: 'print the versions of ezvm and QEMU', load: () => import('./verbs/version.ts') },
 };

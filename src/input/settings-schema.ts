@@ -1,4 +1,6 @@
 import * as z from 'zod';
+import { SETTINGS } from '../catalog/keys.ts';
+import { listOf } from '../catalog/params.ts';
 import { EXIT, EzvmError } from '../core/diagnostic.ts';
 import { entryOf, originOf, type SourceDoc } from '../core/source.ts';
 
@@ -33,7 +35,7 @@ export function checkHostSettings(
           issue.code === 'unrecognized_keys'
             ? `there is no setting ${issue.keys.join(', ')}`
             : `${issue.path.join('.')}: ${issue.message}`,
-        help: 'settings are vm, programs, qemu and firmware-dirs',
+        help: `settings are ${listOf(Object.keys(SETTINGS))}`,
         origin: originOf(doc, at),
       };
     }),

@@ -1,4 +1,5 @@
 import type { Catalog } from '../catalog/catalog.ts';
+import { keysOf, topKeys } from '../catalog/keys.ts';
 import { checkParam, type ParamContext, showValue, suggestion } from '../catalog/params.ts';
 import type { ParamSpec } from '../catalog/template.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
@@ -10,11 +11,6 @@ import { interpolate, type Scope } from './interpolate.ts';
 import { readOverrides } from './overrides.ts';
 import type { VmSpec } from './spec.ts';
 import { isUnset, keyPlaceOf, type Layer, Leaf, placeOf, type Tree } from './tree.ts';
-
-/** Keys beside the sections that a VM file, settings or `--set` may have. */
-const COMMON_KEYS = ['template', 'profiles', 'name', 'uuid', 'description', 'vars', 'defaults', 'run', 'qemu'];
-/** Keys that only OS templates and profiles have. */
-const TEMPLATE_KEYS = ['base', 'summary', 'minimum'];
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -60,8 +56,8 @@ export function validate(
   const findings = findingsIn(scope, report, context);
 
   const description = textOf(merged, 'description', findings);
-  const run = groupOf(merged, 'run', ['stop-timeout'], report);
-  const minimum = groupOf(merged, 'minimum', ['memory', 'cores'], report);
+  const run = groupOf(merged, 'run', keysOf('run'), report);
+  const minimum = groupOf(merged, 'minimum', keysOf('minimum'), report);
   checkDefaults(merged, catalog, report);
   const devices = new DeviceValidator(merged, catalog, findings).devices();
   const spec: VmSpec = {
@@ -90,7 +86,7 @@ const MAX_UNKNOWN = 100;
 
 function checkKeys(layer: Layer, catalog: Catalog, report: Findings['report']): void {
   const isTemplate = /^(template|profile|defaults)\b/.test(layer.label);
-  const known = [...sectionNames(catalog), ...COMMON_KEYS, ...(isTemplate ? TEMPLATE_KEYS : [])];
+  const known = [...sectionNames(catalog), ...topKeys(isTemplate)];
   const unknown = layer.doc.root.entries.filter(({ key }) => !known.includes(key));
   for (const { key, at } of unknown.slice(0, MAX_UNKNOWN))
     report({

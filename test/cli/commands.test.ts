@@ -387,6 +387,29 @@ describe('show', () => {
   });
 });
 
+describe('reference', () => {
+  it('tells what a section may say, and each of its types', () => {
+    const { exit, out } = program.run(['reference', 'watchdog']);
+    expect(exit).toBe(0);
+    expect(out).toMatch(/^## watchdog\n/);
+    expect(out).toContain('### watchdog: ib700');
+    expect(out).toMatch(/^- `action`: .*`poweroff`.*default `reset`.* Example: `action: /m);
+  });
+
+  it('knows the types of the user, too', () => {
+    program.write('config/ezvm/templates/devices/gpu/mine.yaml', 'summary: A card of mine\nemit: [{ device: VGA }]\n');
+    const { out } = program.run(['reference', 'gpu'], { env: { XDG_CONFIG_HOME: join(program.dir, 'config') } });
+    expect(out.includes('### gpu: mine\n\nA card of mine')).toBe(process.getuid?.() !== 0);
+  });
+
+  it('names the section that was meant', () => {
+    const { exit, err } = program.run(['reference', 'disk']);
+    expect(exit).toBe(2);
+    expect(err).toContain('there is no section disk');
+    expect(err).toContain('did you mean disks?');
+  });
+});
+
 describe('plans for another host', () => {
   const recordings = existsSync(RECORDINGS) ? readdirSync(RECORDINGS).filter((name) => name.endsWith('.replies')) : [];
 
