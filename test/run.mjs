@@ -19,10 +19,10 @@ const TIERS = {
   unit: vitest,
   golden: vitest,
   laws: vitest,
-  accept: vitest,
+  accept: (name) => prepared(name, 'test/qemus.mjs'),
   fault: vitest,
-  boot: (name) => withGuest(name),
-  l1: (name) => withGuest(name),
+  boot: (name) => prepared(name, 'etc/demo/guest.mjs'),
+  l1: (name) => prepared(name, 'etc/demo/guest.mjs'),
 };
 
 /** What the tests see: no settings of npm's or the user's that change or slow the Node processes they start. */
@@ -105,12 +105,9 @@ function readReport(file, status) {
   }
 }
 
-/** Without its guest, which may have to be downloaded, a tier still runs what needs none; in CI that is a failure. */
-function withGuest(name) {
-  const made = spawnSync(process.execPath, ['etc/demo/guest.mjs'], {
-    cwd: ROOT,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+/** Without what `script` makes, which may have to be downloaded, a tier still runs what needs none of it; in CI that is a failure. */
+function prepared(name, script) {
+  const made = spawnSync(process.execPath, [script], { cwd: ROOT, env, stdio: ['ignore', 'ignore', 'inherit'] });
   const result = vitest(name);
   if (made.status !== 0 && CI) result.failed++;
   return result;

@@ -27,7 +27,7 @@ export interface PausedQemu {
  */
 export async function startPaused(binary: string, args: readonly string[]): Promise<PausedQemu> {
   const common = ['-S', '-no-user-config', '-nodefaults', '-display', 'none'];
-  const channel = ['-chardev', 'socket,id=qmp,fd=3', '-mon', 'chardev=qmp,mode=control'];
+  const channel = ['-chardev', 'socket,id=qmp,fd=3', '-qmp', 'chardev:qmp'];
   const [program, ...rest] = boundToUs([binary, ...common, ...args, ...channel]);
   // Its own directory could be one that is about to be unmounted or removed.
   const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], cwd: '/' });

@@ -15,7 +15,7 @@ const LAST_BREATH = 5000;
 /** What `launch` appends to a plan's argv: QEMU waits, paused, for orders on an inherited descriptor that has no path. */
 export function launchArgs(runDir: string): readonly string[] {
   const { pidfile } = runFiles(runDir);
-  return ['-S', '-pidfile', pidfile, '-chardev', 'socket,id=ezvm,fd=3', '-mon', 'chardev=ezvm,mode=control'];
+  return ['-S', '-pidfile', pidfile, '-chardev', 'socket,id=ezvm,fd=3', '-qmp', 'chardev:ezvm'];
 }
 
 /**

@@ -131,12 +131,13 @@ function baseOptions({ spec, runDir }: PlanContext): QemuOption[] {
     { name: 'no-user-config', args: true },
     { name: 'nodefaults', args: true },
     { name: 'chardev', args: { backend: 'socket', id: 'qmp', path: `${runDir}/qmp.sock`, server: true, wait: false } },
-    { name: 'mon', args: { chardev: 'qmp', mode: 'control' } },
+    // From 11.1 on QEMU complains of -mon.
+    { name: 'qmp', args: 'chardev:qmp' },
     {
       name: 'chardev',
       args: { backend: 'socket', id: 'monitor', path: `${runDir}/monitor.sock`, server: true, wait: false },
     },
-    { name: 'mon', args: { chardev: 'monitor', mode: 'readline' } },
+    { name: 'monitor', args: 'chardev:monitor' },
   ];
 }
 

@@ -24,7 +24,6 @@ const IMPLIED_KEY: { readonly [option: string]: string } = {
   display: 'type',
   fsdev: 'fsdriver',
   machine: 'type',
-  mon: 'chardev',
   netdev: 'type',
   object: 'qom-type',
   sandbox: 'enable',

@@ -19,8 +19,11 @@ export interface Verdict {
 /** Far longer than any start takes, even with every processor busy. */
 const PATIENCE_MS = 60_000;
 
-/** Debian's build says this of each module of its own that is in a package not installed. */
-const CHATTER = [/module \S+ not found, do you want to install/];
+/** What is not about the options: modules in packages not installed, as Debian's build has it, and icons that GTK misses. */
+const CHATTER = [
+  /module \S+ not found, do you want to install/,
+  /Gtk-WARNING.*pixbuf from icon theme|pixbuf loaders or the mime database/,
+];
 
 let running = 0;
 const waiting: (() => void)[] = [];
@@ -76,7 +79,7 @@ export function startPaused(
 }
 
 async function judge(argv: readonly string[], ask?: (qmp: QmpClient) => Promise<void>): Promise<Verdict> {
-  const channel = ['-S', '-chardev', 'socket,id=judge,fd=3', '-mon', 'chardev=judge,mode=control'];
+  const channel = ['-S', '-chardev', 'socket,id=judge,fd=3', '-qmp', 'chardev:judge'];
   const child = bound([...argv, ...channel], ['ignore', 'ignore', 'pipe', 'pipe']);
   let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { HostFacts } from '../../src/host/facts.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { QemuOption, QemuProps } from '../../src/qemu/option.ts';
@@ -72,6 +72,55 @@ export function lack({ name, args }: QemuOption, facts: HostFacts): string | und
         return `this QEMU has no ${args['driver']}`;
       return name === 'spice' && args['gl'] === true && !hasRenderNode() ? 'no render node' : undefined;
   }
+}
+
+/** What takes the place of something, and the settings that put it there. */
+export interface StandIn {
+  readonly what: string;
+  readonly sets: readonly string[];
+}
+
+/** What takes the place of the things a plan has and this machine has not. */
+export function standInsFor(plan: Plan, place: string, facts: HostFacts): StandIn[] {
+  const found: StandIn[] = [{ what: '128 MiB of memory', sets: ['memory=128M'] }];
+  const missing = new Set<string>();
+  if (plan.requirements.some((one) => one.kind === 'unmet' && one.code === 'gl-missing'))
+    found.push({ what: 'virtio-vga without GL', sets: ['gpu.type=virtio-vga'] });
+  for (const option of plan.qemu.options) {
+    const { name, args } = option;
+    if (typeof args !== 'object') continue;
+    const id = String(args['id'] ?? '');
+    const lacking = lack(option, facts);
+    if (args['mem-path'] === '/dev/kvmfr0')
+      found.push({ what: 'a file for /dev/kvmfr0', sets: [`display.device=${join(place, 'kvmfr0')}`] });
+    if (name === 'machine' && !facts.qemu?.machines[String(args['type'])])
+      found.push({ what: "this QEMU's board", sets: ['machine.version=null'] });
+    if (lacking === undefined || missing.has(lacking + id)) continue;
+    missing.add(lacking + id);
+    if (name === 'netdev') found.push({ what: `user network for ${args['type']}`, sets: [`network.${id}.type=user`] });
+    else if (args['type'] === 'egl-headless' && plan.qemu.options.some((other) => other.name === 'spice'))
+      found.push({ what: 'SPICE without GL', sets: ['spice.gl=off', 'spice.rendernode=null'] });
+    else if (name === 'display') found.push({ what: `no display for ${args['type']}`, sets: ['display.type=none'] });
+    else if (name === 'audiodev') found.push({ what: 'no sound', sets: ['audio.backend=none'] });
+    else if (name === 'spice')
+      found.push({ what: 'SPICE without GL', sets: ['spice.gl=off', 'spice.rendernode=null'] });
+    else if (args['driver'] === 'virtio-vga-gl')
+      found.push({ what: 'virtio-vga without GL', sets: ['gpu.type=virtio-vga'] });
+    else if (args['qom-type'] === 'memory-backend-memfd')
+      found.push({ what: 'small pages', sets: ['memory.huge-pages=off'] });
+    else if (args['qom-type'] === 'input-linux') found.push({ what: 'no keyboards', sets: ['input=null'] });
+    else if (name === 'tpmdev') found.push({ what: 'swtpm', sets: ['tpm.type=swtpm'] });
+    else if (id === 'sound') found.push({ what: 'an HDA sound card', sets: ['audio.type=hda'] });
+    else if (id.startsWith('net'))
+      found.push({
+        what: `a virtio card for ${args['driver']}`,
+        sets: [`network.${id.replace('-device', '')}.model=virtio`],
+      });
+    else if (id.startsWith('gpu')) found.push({ what: 'an emulated graphics card', sets: ['gpu.type=std'] });
+    else if (id.startsWith('pci')) found.push({ what: 'no PCI devices', sets: ['pci=null'] });
+    else throw new Error(`nothing stands in for -${name} ${id}: ${lacking}`);
+  }
+  return found;
 }
 
 function hasHugePages({ hugetlbsize, size }: QemuProps): boolean {

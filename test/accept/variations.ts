@@ -29,8 +29,9 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
       return join(place, `a ${spec.expect ?? name}, "ö"`);
     case 'word':
       return (
-        { model: 'Nehalem', 'versioned-as': 'pc-q35', ifname: `ezvm-${basename(place)}`, bridge: 'br0' }[name] ??
-        '1024x768'
+        { model: 'Nehalem', 'versioned-as': 'pc-q35', ifname: `ez${process.pid}-${basename(place)}`, bridge: 'br0' }[
+          name
+        ] ?? '1024x768'
       );
     case 'string':
       if (name === 'version') return version;

@@ -58,6 +58,13 @@ export function brokenReferences(options: readonly QemuOption[]): string[] {
       made.add(`${MAKERS[name]} ${args['node-name'] ?? args['id']}`);
     if (name === 'device' && args['id'] !== undefined) buses.add(String(args['id'])).add(`${args['id']}.0`);
   }
+  // -qmp and -monitor name theirs in a word.
+  for (const { name, args } of options)
+    if (typeof args === 'string' && args.startsWith('chardev:')) {
+      const wanted = args.replace(':', ' ');
+      named.add(wanted);
+      if (!made.has(wanted)) broken.push(`-${name} ${args}: there is no such chardev`);
+    }
   for (const { name, args } of maps) {
     for (const [property, kind] of Object.entries(POINTERS)) {
       const value = args[property];

@@ -1,0 +1,205 @@
+#!/usr/bin/env node
+// Gets the QEMUs of other Debian releases, for the tests that start every option in each of them. Packages are downloaded
+// and unpacked into a folder of the user's cache, never installed; any user can run it.
+//
+//   node test/qemus.mjs               gets what is not there yet
+//   node test/qemus.mjs --refresh     gets all of them anew
+//   node test/qemus.mjs --list        tells as JSON where they are, or why they are not
+
+import { spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+/** The releases, and what they are called for people. */
+const SUITES = { trixie: 'Debian 13', sid: 'Debian unstable' };
+const PACKAGES = 'qemu-system-x86 qemu-system-gui qemu-system-modules-spice qemu-system-modules-opengl ovmf'.split(' ');
+/** The greater part of what the packages bring, and nothing that QEMU reads. */
+const UNUSED = ['doc', 'icons', 'info', 'iso-codes', 'locale', 'man', 'perl5'];
+const MIB = 1024 * 1024;
+const SPACE = 1500 * MIB;
+
+/** Below a release's root. */
+const QEMU = 'usr/bin/qemu-system-x86_64';
+const LOADER = 'usr/lib64/ld-linux-x86-64.so.2';
+
+const { values: flags } = parseArgs({ options: { refresh: { type: 'boolean' }, list: { type: 'boolean' } } });
+// This machine's own needs no getting.
+const suites = Object.keys(SUITES).filter((suite) => suite !== osRelease('VERSION_CODENAME'));
+if (flags.list) process.stdout.write(JSON.stringify(suites.map(describe)));
+else for (const suite of suites) if (flags.refresh || !describe(suite).binary) provide(suite);
+
+/** Where the QEMU of a release lies: the program `qemu-system-x86_64` and the folder `firmware`. */
+function placeOf(suite) {
+  const { XDG_CACHE_HOME: cache } = process.env;
+  return join(cache?.startsWith('/') ? cache : join(homedir(), '.cache'), 'ezvm-test', 'qemu', suite);
+}
+
+/** What tests have to know: the release for people, and where its QEMU is, or why it is not. */
+function describe(suite) {
+  const place = placeOf(suite);
+  const release = SUITES[suite];
+  const binary = join(place, 'qemu-system-x86_64');
+  if (fs.existsSync(binary)) return { release, binary, firmware: join(place, 'firmware') };
+  const reason = reasonFile(suite);
+  return { release, reason: fs.existsSync(reason) ? fs.readFileSync(reason, 'utf8') : 'node test/qemus.mjs gets it' };
+}
+
+function reasonFile(suite) {
+  return `${placeOf(suite)}.reason`;
+}
+
+/** Gets the QEMU of one release; where that cannot be, the reason is written down, and is a failure if it could be. */
+function provide(suite) {
+  const place = placeOf(suite);
+  fs.mkdirSync(dirname(place), { recursive: true });
+  let reason = unfit();
+  try {
+    if (reason === undefined) {
+      process.stderr.write(`getting the QEMU of ${SUITES[suite]}, a download of less than 200 MB, into ${place}\n`);
+      getQemu(suite, place);
+      fs.rmSync(reasonFile(suite), { force: true });
+      return;
+    }
+  } catch (error) {
+    reason = error.message;
+    process.stderr.write(`the QEMU of ${SUITES[suite]} is not to be had: ${reason}\n`);
+    process.exitCode = 1;
+  }
+  fs.writeFileSync(reasonFile(suite), reason);
+}
+
+/** Why Debian's packages are of no use to this machine; undefined where they can be had. */
+function unfit() {
+  if (process.arch !== 'x64') return `they are got for x86-64, and this machine is ${process.arch}`;
+  if (osRelease('ID') !== 'debian') return 'they are got by apt, on Debian';
+  if (/["'\\\n]/.test(placeOf(''))) return 'the name of the cache folder has quotes';
+  return undefined;
+}
+
+function osRelease(key) {
+  const text = fs.existsSync('/etc/os-release') ? fs.readFileSync('/etc/os-release', 'utf8') : '';
+  return new RegExp(`^${key}="?([^"\n]*)`, 'm').exec(text)?.[1];
+}
+
+/** Gets the QEMU of one release into `place`; throws Error where that is refused. */
+function getQemu(suite, place) {
+  const work = fs.mkdtempSync(`${place}.`);
+  try {
+    const { bavail, bsize } = fs.statfsSync(work);
+    if (bavail * bsize < SPACE)
+      throw new Error(`${SPACE / MIB} MiB are needed in ${work}, and ${Math.floor((bavail * bsize) / MIB)} are free`);
+    unpack(download(suite, join(work, 'apt')), join(work, 'root'));
+    describeFirmware(join(work, 'root'), join(work, 'firmware'), place);
+    writeStarter(join(work, 'qemu-system-x86_64'), place);
+    fs.rmSync(join(work, 'apt'), { recursive: true });
+    run(join(work, 'root', LOADER), [
+      '--library-path',
+      libraries(join(work, 'root')),
+      join(work, 'root', QEMU),
+      '--version',
+    ]);
+    // Whoever else gets it at the same time has got the same.
+    fs.rmSync(place, { recursive: true, force: true });
+    fs.renameSync(work, place);
+  } finally {
+    fs.rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** Downloads the packages and all that they depend on, whatever of it this machine has; apt verifies them. */
+function download(suite, dir) {
+  for (const each of ['lists/partial', 'archives/partial']) fs.mkdirSync(join(dir, each), { recursive: true });
+  const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+  const signed = fs.existsSync(keyring) ? `[signed-by=${keyring}] ` : '';
+  fs.writeFileSync(join(dir, 'sources.list'), `deb ${signed}${mirror()} ${suite} main\n`);
+  fs.writeFileSync(join(dir, 'status'), '');
+  // Proxies and certificates are the machine's own; its hooks, preferences and locks are none of ours.
+  const network = run('apt-config', ['dump'])
+    .split('\n')
+    .filter((line) => /^Acquire::(?!Allow|IndexTargets|Languages|cdrom)/.test(line));
+  const own = {
+    'Dir::State': dir,
+    'Dir::State::status': join(dir, 'status'),
+    'Dir::Cache': dir,
+    'Dir::Etc::main': '/dev/null',
+    'Dir::Etc::parts': '/dev/null',
+    'Dir::Etc::sourcelist': join(dir, 'sources.list'),
+    'Dir::Etc::sourceparts': '/dev/null',
+    'Dir::Etc::preferences': '/dev/null',
+    'Dir::Etc::preferencesparts': '/dev/null',
+    'Acquire::Languages': 'none',
+    'APT::Install-Recommends': '0',
+    // Apt's own user may not write into a user's folders.
+    'APT::Sandbox::User': 'root',
+    'Debug::NoLocking': '1',
+  };
+  const settings = Object.entries(own).map(([key, value]) => `${key} "${value}";`);
+  fs.writeFileSync(join(dir, 'apt.conf'), `${[...settings, ...network].join('\n')}\n`);
+  const env = { ...process.env, APT_CONFIG: join(dir, 'apt.conf') };
+  run('apt-get', ['update', '--error-on=any'], { env });
+  run('apt-get', ['install', '--yes', '--download-only', ...PACKAGES], { env });
+  const debs = fs.readdirSync(join(dir, 'archives')).filter((name) => name.endsWith('.deb'));
+  return debs.map((name) => join(dir, 'archives', name));
+}
+
+/** Where this machine gets its own packages. */
+function mirror() {
+  const known = run('apt-get', [
+    'indextargets',
+    '--format',
+    '$(REPO_URI) $(RELEASE) $(COMPONENT)',
+    'Created-By: Packages',
+  ]);
+  const releases = [osRelease('VERSION_CODENAME'), 'stable', 'testing', 'unstable', 'sid'];
+  const found = known
+    .split('\n')
+    .map((line) => line.split(' '))
+    .find(([, release, component]) => releases.includes(release) && component === 'main');
+  if (!found) throw new Error("apt's sources name no mirror of Debian");
+  return found[0];
+}
+
+function unpack(debs, root) {
+  fs.mkdirSync(root);
+  for (const deb of debs) run('dpkg-deb', ['--extract', deb, root]);
+  for (const name of UNUSED) fs.rmSync(join(root, 'usr/share', name), { recursive: true, force: true });
+}
+
+/** The release's firmware descriptors, with the files where they lie here. */
+function describeFirmware(root, folder, place) {
+  fs.mkdirSync(folder);
+  const from = join(root, 'usr/share/qemu/firmware');
+  for (const name of fs.readdirSync(from))
+    fs.writeFileSync(
+      join(folder, name),
+      fs.readFileSync(join(from, name), 'utf8').replaceAll('"/usr/share/', `"${place}/root/usr/share/`),
+    );
+}
+
+/** PulseAudio has a library of its own in a folder of its own. */
+function libraries(root) {
+  return ['', '/pulseaudio'].map((folder) => `${root}/usr/lib/x86_64-linux-gnu${folder}`).join(':');
+}
+
+/** A program that runs QEMU with its own release's libraries, modules and data, among the files of this machine. */
+function writeStarter(file, place) {
+  const root = join(place, 'root');
+  const share = join(root, 'usr/share');
+  const lines = [
+    '#!/bin/sh',
+    `export QEMU_MODULE_DIR='${root}/usr/lib/x86_64-linux-gnu/qemu'`,
+    `exec '${root}/${LOADER}' --library-path '${libraries(root)}' '${root}/${QEMU}' -L '${share}/qemu' -L '${share}/seabios' "$@"`,
+  ];
+  fs.writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o755 });
+}
+
+function run(program, args, options = {}) {
+  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', stdio: 'pipe', ...options });
+  if (status === 0) return stdout;
+  const said = `${stdout ?? ''}\n${stderr ?? ''}`.split('\n').filter((line) => /^(E|Err):|rror/.test(line));
+  throw new Error(
+    `${program} ${args[0]} failed: ${said.slice(0, 3).join('; ') || error?.message || `status ${status}`}`,
+  );
+}
