@@ -127,6 +127,7 @@ function lintDevice(doc: SourceDoc, type: string, known: Known): Diagnostic[] {
   // A template may speak of what its parts bring; a part, being linted by itself, only of its own.
   const whole = readDevice(doc, type, known.findPart);
   lintValues(own, fault);
+  lintNeeds(own, fault);
   lintLets(own, whole, fault);
   lintNames(own, whole, known, fault);
   const names = namesIn(whole);
@@ -180,6 +181,19 @@ function lintValues(device: DeviceTemplate, fault: Fault): void {
     for (const key of ['default', 'example'] as const) {
       const wrong = spec[key] === undefined || spec[key] === null ? undefined : faultIn(spec, spec[key]);
       if (wrong !== undefined) fault(`the ${key} of ${name} is ${wrong}`, ['params', name, key]);
+    }
+  }
+}
+
+/** A version gate on a value that never comes up would silently be none. */
+function lintNeeds(device: DeviceTemplate, fault: Fault): void {
+  for (const [name, { needs }] of Object.entries(device.params)) {
+    const values = valuesOf(device, name) ?? ['set'];
+    for (const [value, { otherwise = 'refuse' }] of Object.entries(needs ?? {})) {
+      const path = ['params', name, 'needs', value];
+      if (!values.includes(value)) fault(`needs: ${name} is never ${value}`, path);
+      if (!['refuse', 'omit'].includes(otherwise) && (!values.includes(otherwise) || otherwise in (needs ?? {})))
+        fault(`needs: ${otherwise} is no value of ${name} that any QEMU has`, path);
     }
   }
 }

@@ -118,12 +118,19 @@ const TAKES: { readonly [type in Exclude<ParamType, 'list' | 'enum'>]: string } 
 
 function takes(spec: ParamSpec): string {
   if (spec.type === 'list') return `a list, each ${takes({ ...spec, type: spec.of as ParamType })}`;
-  if (spec.type === 'enum') return ((spec.of ?? []) as readonly string[]).map((value) => `\`${value}\``).join(' ');
+  if (spec.type === 'enum')
+    return ((spec.of ?? []) as readonly string[]).map((value) => `\`${value}\`${gate(spec, value)}`).join(' ');
   const { min, max } = spec;
+  const what = `${TAKES[spec.type]}${gate(spec, spec.type === 'bool' ? 'on' : 'set')}`;
   const show = (value: number): string => (spec.type === 'size' ? formatSize(value) : String(value));
-  if (min === undefined && max === undefined) return TAKES[spec.type];
-  if (max === undefined) return `${TAKES[spec.type]}, at least ${show(min ?? 0)}`;
-  return `${TAKES[spec.type]} from ${show(min ?? 0)} to ${show(max)}`;
+  if (min === undefined && max === undefined) return what;
+  if (max === undefined) return `${what}, at least ${show(min ?? 0)}`;
+  return `${what} from ${show(min ?? 0)} to ${show(max)}`;
+}
+
+/** Which QEMU a value needs. */
+function gate({ needs }: ParamSpec, value: string): string {
+  return needs?.[value] ? ` (QEMU ${needs[value].qemu})` : '';
 }
 
 function defaultOf(spec: ParamSpec): string {

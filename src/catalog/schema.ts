@@ -4,10 +4,8 @@ import * as z from 'zod';
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'a name has small letters, digits and - only');
 const when = z.record(z.string(), z.union([scalar, z.array(scalar).min(1)]));
-const needs = z.strictObject({
-  qemu: z.string().regex(/^>=\s*\d+(\.\d+){0,2}$/, 'as in ">=8.1"'),
-  otherwise: z.enum(['refuse', 'omit']).optional(),
-});
+const qemu = z.string().regex(/^>=\s*\d+(\.\d+){0,2}$/, 'as in ">=8.1"');
+const needs = z.strictObject({ qemu, otherwise: z.enum(['refuse', 'omit']).optional() });
 const TYPES = [
   'string',
   'word',
@@ -37,6 +35,7 @@ const param = z
     max: z.number().optional(),
     expect: z.enum(['file', 'image', 'device', 'directory']).optional(),
     access: z.enum(['read', 'write']).optional(),
+    needs: z.record(z.string(), z.strictObject({ qemu, otherwise: z.string().optional() })).optional(),
   })
   .refine(({ type, of }) => type !== 'enum' || Array.isArray(of), 'an enum needs `of: [values]`')
   .refine(({ type, of }) => type !== 'list' || typeof of === 'string', 'a list needs `of: type`')

@@ -34,6 +34,8 @@ export interface ParamSpec {
   /** For `path`: what must be there when the VM starts. */
   readonly expect?: 'file' | 'image' | 'device' | 'directory';
   readonly access?: 'read' | 'write';
+  /** The QEMU that a value needs: by value, by `on` or `off`, or for what has no end of values by `set`. */
+  readonly needs?: { readonly [value: string]: ValueNeeds };
 }
 
 /** Conditions on parameters, all of which must hold: a value, one of several, or the words `set` and `unset`. */
@@ -43,6 +45,12 @@ export type When = { readonly [param: string]: string | number | boolean | reado
 export interface Needs {
   readonly qemu: string;
   readonly otherwise?: 'refuse' | 'omit';
+}
+
+/** As `Needs`; `otherwise` may also be a value to take in its place, with a warning, and `omit` unsets the parameter. */
+export interface ValueNeeds {
+  readonly qemu: string;
+  readonly otherwise?: string;
 }
 
 export interface EmitEntry {

@@ -1,5 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
+import type { Origin } from '../core/origin.ts';
 import { formatSize } from '../core/size.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { VmSpec } from '../model/spec.ts';
@@ -7,13 +8,14 @@ import type { QemuOption, QemuVersion } from '../qemu/option.ts';
 import { renderOptions } from '../qemu/render.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { assignAddresses } from './address.ts';
-import { applyOverrides, findClashes, findMisfits, findUnspeakable, mergeSingletons } from './combine.ts';
+import { applyOverrides, findClashes, findMisfits, findUnspeakable, mergeSingletons, targetOf } from './combine.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from './device.ts';
-import { emitOptions, emitSidecars, meets, namesOf, substituteText } from './expand.ts';
+import { emitOptions, emitSidecars, namesOf, substituteText } from './expand.ts';
 import { gatherDevices } from './gather.ts';
 import type { Plan, Requirement, Sidecar, Step } from './plan.ts';
 import { buildRequirements, glRequirements, pathRequirements, portRequirements } from './requirements.ts';
 import { RESOLVERS } from './resolvers/index.ts';
+import { judgeNeeds } from './version-gate.ts';
 
 /** Taken where no QEMU is installed, so that a plan can be made and read all the same. */
 const ASSUMED_VERSION: QemuVersion = { major: 10, minor: 0, micro: 0 };
@@ -27,11 +29,13 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   const notes: Diagnostic[] = [];
   const requirements: Requirement[] = [];
   const steps: Step[] = [];
+  const outdated: { id: string; message: string; origin: Origin | undefined }[] = [];
   const runDir = `${facts.dirs.run}/${spec.name}`;
   const stateDir = `${facts.dirs.state}/${spec.name}`;
   const hooks = {
     note: (note: Diagnostic) => notes.push(note),
     require: (requirement: Requirement) => requirements.push(requirement),
+    requireNewer: (id: string, message: string, origin: Origin | undefined) => outdated.push({ id, message, origin }),
     step: (step: Step) => steps.push(step),
     refuse: (fault: Omit<Diagnostic, 'severity'>) => diagnostics.push({ severity: 'error', ...fault }),
   };
@@ -61,19 +65,32 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   );
   const context: PlanContext = { ...start, devices };
 
-  const emitted = devices.map((device) => expand(device, context));
+  const emitted = devices.map((device) => ({ ...expand(device, context), id: device.id }));
   const own = [...baseOptions(context), ...rootPorts, ...emitted.flatMap(({ options }) => options)];
   const options = applyOverrides(mergeSingletons(withDisplay(own), report), spec.qemu, report);
   findClashes(options, report);
   findUnspeakable(options, report);
   findMisfits(options, report);
   warnOfMinimum(context);
+  const newer = outdated.map(({ id, message, origin }) => ({
+    kind: 'unmet' as const,
+    code: 'qemu-too-old',
+    message,
+    help: 'install a newer QEMU or choose another type',
+    targets: emitted.flatMap((one) => (one.id === id ? one.options.map(targetOf) : [])),
+    origin,
+  }));
+  const told = newer.flatMap(({ targets }) => targets);
   requirements.push(
+    ...newer,
     ...programRequirement(facts),
     ...devices.flatMap(pathRequirements),
     ...portRequirements(options),
     ...glRequirements(options),
-    ...buildRequirements(options, facts),
+    ...buildRequirements(
+      options.filter((option) => !told.includes(targetOf(option))),
+      facts,
+    ),
   );
   const binary = facts.qemu?.binary ?? `qemu-system-${facts.arch}`;
   const plan: Plan = {
@@ -100,7 +117,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
 
 function expand(device: PlannedDevice, context: PlanContext): { options: QemuOption[]; sidecars: Sidecar[] } {
   const { template } = device;
-  meets(template.needs, device, context, template.type);
+  if (judgeNeeds(template.needs, device, context, template.type) === 'omitted') return { options: [], sidecars: [] };
   const resolver = template.resolver === undefined ? undefined : RESOLVERS[template.resolver];
   const resolved: Resolved = resolver?.(device, context) ?? {};
   const names = namesOf(device, resolved, context);

@@ -37,6 +37,8 @@ export interface PlanContext {
   readonly devices: readonly PlannedDevice[];
   readonly note: (diagnostic: Diagnostic) => void;
   readonly require: (requirement: Requirement) => void;
+  /** A requirement of a newer QEMU; nothing else that this one lacks of the device is told then. */
+  readonly requireNewer: (id: string, message: string, origin: Origin | undefined) => void;
   readonly step: (step: Step) => void;
   /** A fault of the configuration that shows only here, such as two settings that QEMU does not take together. */
   readonly refuse: (fault: Omit<Diagnostic, 'severity'>) => void;

@@ -1,15 +1,9 @@
-import type { Needs, SidecarEntry, When } from '../catalog/template.ts';
+import type { SidecarEntry, When } from '../catalog/template.ts';
 import { formatSize } from '../core/size.ts';
-import {
-  compareVersions,
-  formatVersion,
-  parseVersion,
-  type QemuOption,
-  type QemuProps,
-  type QemuValue,
-} from '../qemu/option.ts';
+import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
 import type { PlanContext, PlannedDevice, Resolved } from './device.ts';
 import type { Sidecar } from './plan.ts';
+import { judgeNeeds } from './version-gate.ts';
 
 type Value = QemuValue | null;
 
@@ -65,32 +59,12 @@ export function holds(when: When | undefined, names: Names): boolean {
 export function emitOptions(device: PlannedDevice, names: Names, context: PlanContext): QemuOption[] {
   return device.template.emit.flatMap((entry) => {
     if (!holds(entry.when, names)) return [];
-    if (!meets(entry.needs, device, context, `-${entry.option}`)) return [];
+    if (judgeNeeds(entry.needs, device, context, `-${entry.option}`) === 'omitted') return [];
     const args = entry.args === null || entry.args === true ? true : substitute(entry.args, names, device);
     return args === null
       ? []
       : [{ name: entry.option, args: args as QemuProps | string | true, origin: device.origin ?? entry.origin }];
   });
-}
-
-/** Judges a version gate; an unmet one is noted or becomes a requirement. */
-export function meets(needs: Needs | undefined, device: PlannedDevice, context: PlanContext, what: string): boolean {
-  if (!needs) return true;
-  const wanted = parseVersion(needs.qemu.replace(/^>=\s*/, ''));
-  if (!wanted || compareVersions(context.version, wanted) >= 0) return true;
-  const message = `${device.id}: ${what} needs QEMU ${needs.qemu.replace(/^>=\s*/, '')} or newer; this is ${formatVersion(context.version)}`;
-  if (needs.otherwise === 'omit') {
-    context.note({ severity: 'warning', code: 'qemu-too-old', message: `${message}; left out`, origin: device.origin });
-    return false;
-  }
-  context.require({
-    kind: 'unmet',
-    code: 'qemu-too-old',
-    message,
-    origin: device.origin,
-    help: 'install a newer QEMU or choose another type',
-  });
-  return true;
 }
 
 /** Replaces references; a null property is dropped, and a map left empty by that too. */

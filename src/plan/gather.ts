@@ -4,16 +4,14 @@ import { defaultOf } from '../model/devices.ts';
 import type { SpecValue } from '../model/spec.ts';
 import type { PlanContext, PlannedDevice } from './device.ts';
 import { holds, namesOf } from './expand.ts';
+import { gateParams } from './version-gate.ts';
 
 /**
  * The VM's devices with what they require, each required device once, in the order of the sections.
  * A section that holds one device satisfies every requirement on it, whatever its type.
  */
 export function gatherDevices(catalog: Catalog, context: PlanContext): PlannedDevice[] {
-  const devices: PlannedDevice[] = context.spec.devices.map((device) => ({
-    ...device,
-    params: deriveParams(device, context),
-  }));
+  const devices: PlannedDevice[] = context.spec.devices.map((device) => settleParams(device, context));
   // The list grows while it is walked: what is required may require more.
   for (const device of devices) {
     const names = namesOf(device, {}, context);
@@ -29,11 +27,17 @@ export function gatherDevices(catalog: Catalog, context: PlanContext): PlannedDe
         Object.entries(template.params).map(([name, spec]) => [name, defaultOf(template, name, spec)]),
       );
       const made = { section: section.name, id, template, params, index: 0, origin: device.origin };
-      devices.push({ ...made, params: deriveParams(made, context) });
+      devices.push(settleParams(made, context));
     }
   }
   const order = new Map(catalog.sections.map((section, index) => [section.name, index]));
   return devices.toSorted((a, b) => (order.get(a.section) ?? 0) - (order.get(b.section) ?? 0));
+}
+
+/** A device with the values it really gets. */
+function settleParams(device: Omit<PlannedDevice, 'slot'>, context: PlanContext): PlannedDevice {
+  const gated = { ...device, params: gateParams(device, context) };
+  return { ...gated, params: deriveParams(gated, context) };
 }
 
 /** Fills in the identifiers that a template says are made from the VM's uuid and the device's id. */

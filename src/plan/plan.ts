@@ -80,6 +80,8 @@ export type Requirement =
       readonly code: string;
       readonly message: string;
       readonly help?: string | undefined;
+      /** Options that this says enough of, named as `qemu.set` names them. */
+      readonly targets?: readonly string[];
       readonly origin?: Origin | undefined;
     }
   /** Bytes of memory the guest will use. */

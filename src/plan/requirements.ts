@@ -1,6 +1,7 @@
 import { suggestion } from '../catalog/params.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { formatVersion, type QemuOption, type QemuProps } from '../qemu/option.ts';
+import { targetOf } from './combine.ts';
 import type { PlannedDevice } from './device.ts';
 import type { Requirement } from './plan.ts';
 
@@ -69,7 +70,7 @@ export function buildRequirements(options: readonly QemuOption[], facts: HostFac
   const { qemu } = facts;
   if (!qemu) return [];
   const version = formatVersion(qemu.version);
-  const lacks = (what: string, name: unknown, known: readonly string[], origin: QemuOption['origin']): Requirement[] =>
+  const lacks = (what: string, name: unknown, known: readonly string[], option: QemuOption): Requirement[] =>
     typeof name !== 'string' || known.length === 0 || known.includes(name)
       ? []
       : [
@@ -77,31 +78,33 @@ export function buildRequirements(options: readonly QemuOption[], facts: HostFac
             kind: 'unmet',
             code: 'qemu-lacks',
             message: `this QEMU (${version}) has no ${what} ${name}`,
-            origin,
+            origin: option.origin,
+            targets: [targetOf(option)],
             help:
               what === 'CPU model'
                 ? (suggestion(name, known) ?? `list them with: ${qemu.binary} -cpu help`)
                 : 'install the QEMU package that has it (often qemu-system-gui or a qemu-system-modules package), or choose another type',
           },
         ];
-  return options.flatMap(({ name, args, origin }) => {
+  return options.flatMap((option) => {
+    const { name, args, origin } = option;
     if (typeof args !== 'object') return [];
     const props: QemuProps = args;
     switch (name) {
       case 'device':
-        return lacks('device', props['driver'], qemu.devices, origin);
+        return lacks('device', props['driver'], qemu.devices, option);
       case 'object':
-        return lacks('object', props['qom-type'], qemu.objects, origin);
+        return lacks('object', props['qom-type'], qemu.objects, option);
       case 'netdev':
-        return lacks('network back-end', props['type'], qemu.netdevs, origin);
+        return lacks('network back-end', props['type'], qemu.netdevs, option);
       case 'audiodev':
-        return lacks('sound back-end', props['driver'], qemu.audiodevs, origin);
+        return lacks('sound back-end', props['driver'], qemu.audiodevs, option);
       case 'display':
-        return lacks('display', props['type'], qemu.displays, origin);
+        return lacks('display', props['type'], qemu.displays, option);
       case 'tpmdev':
-        return lacks('TPM back-end', props['type'], qemu.tpmTypes, origin);
+        return lacks('TPM back-end', props['type'], qemu.tpmTypes, option);
       case 'cpu':
-        return lacks('CPU model', props['model'], qemu.cpuModels, origin);
+        return lacks('CPU model', props['model'], qemu.cpuModels, option);
       case 'spice':
         return qemu.spice
           ? []
@@ -111,6 +114,7 @@ export function buildRequirements(options: readonly QemuOption[], facts: HostFac
                 code: 'qemu-lacks',
                 message: `this QEMU (${version}) was built without SPICE`,
                 origin,
+                targets: [targetOf(option)],
                 help: 'install the package qemu-system-modules-spice, or choose another display',
               },
             ];

@@ -148,6 +148,21 @@ describe('L1 to L4: every template means something', () => {
     ],
     ['a version that is no range', 'summary: x\nneeds: { qemu: "8.1" }\nemit: []', '2:10 needs.qemu: as in ">=8.1"'],
     [
+      'a version for a value that never comes',
+      'summary: x\nparams:\n  a: { type: enum, of: [b], summary: y, needs: { c: { qemu: ">=8.1" } } }',
+      '3:50 needs: a is never c',
+    ],
+    [
+      'a version for a value of what has no end of them',
+      'summary: x\nparams:\n  a: { type: int, summary: y, needs: { 1: { qemu: ">=8.1" } } }',
+      '3:40 needs: a is never 1',
+    ],
+    [
+      'a value in the place of another that is none',
+      'summary: x\nparams:\n  a: { type: bool, summary: y, needs: { on: { qemu: ">=8.1", otherwise: auto } } }',
+      '3:41 needs: auto is no value of a that any QEMU has',
+    ],
+    [
       'a requirement on what is not there',
       'summary: x\nrequires: [bus/isa]\nemit: []',
       '2:12 requires: there is no device bus/isa',

@@ -18,6 +18,23 @@ const GATED = {
     '  - device: { driver: virtio-rng-pci, id: must }',
     '    needs: { qemu: ">= 8.0.3" }',
   ].join('\n'),
+  'devices/rng/values.yaml': [
+    'summary: A device with values that newer versions know',
+    'params:',
+    '  model: { type: enum, of: [old, new, newer], default: old, summary: x, needs: { new: { qemu: ">=8.1" }, newer: { qemu: ">=9", otherwise: old } } }',
+    '  fast: { type: bool, default: false, summary: x, needs: { on: { qemu: ">=8.1", otherwise: off } } }',
+    '  limit: { type: int, summary: x, needs: { set: { qemu: ">=8.1", otherwise: omit } } }',
+    'let:',
+    '  driver: { by: model, old: virtio-rng-pci, new: virtio-rng-new, newer: virtio-rng-newer }',
+    'emit:',
+    '  - device: { driver: "${driver}", id: rng, fast: "${fast}", limit: "${limit}" }',
+  ].join('\n'),
+  'devices/rng/omitted.yaml': [
+    'summary: A device that a VM can be without',
+    'needs: { qemu: ">=9", otherwise: omit }',
+    'emit:',
+    '  - device: { driver: virtio-rng-pci, id: rng }',
+  ].join('\n'),
   'devices/rng/newest.yaml':
     'summary: A device of new versions only\nneeds: { qemu: ">=9" }\nemit:\n  - device: { driver: virtio-rng-pci, id: rng }\n',
 };
@@ -66,4 +83,48 @@ describe('what needs a newer QEMU', () => {
     expect(unmet(planFor('rng: newest\n', '8.2.0'))).toEqual(['rng: newest needs QEMU 9 or newer; this is 8.2.0']);
     expect(unmet(planFor('rng: newest\n', '9.0.0'))).toEqual([]);
   });
+
+  it('may be a device that a VM can be without', () => {
+    const old = planFor('rng: omitted\n', '8.2.0');
+    expect(ids(old)).toEqual([]);
+    expect(unmet(old)).toEqual([]);
+    expect(left(old)).toEqual(['rng: omitted needs QEMU 9 or newer; this is 8.2.0; left out']);
+    expect(ids(planFor('rng: omitted\n', '9.0.0'))).toEqual(['rng']);
+  });
+
+  it.each([
+    ['model: new', { driver: 'virtio-rng-new' }, ['rng: model new needs QEMU 8.1 or newer; this is 8.0.0'], []],
+    [
+      'model: newer',
+      { driver: 'virtio-rng-pci' },
+      [],
+      ['rng: model newer needs QEMU 9 or newer; this is 8.0.0; it gets old instead'],
+    ],
+    [
+      'fast: on',
+      { driver: 'virtio-rng-pci', fast: false },
+      [],
+      ['rng: fast on needs QEMU 8.1 or newer; this is 8.0.0; it gets off instead'],
+    ],
+    ['limit: 3', { driver: 'virtio-rng-pci' }, [], ['rng: limit needs QEMU 8.1 or newer; this is 8.0.0; left out']],
+    ['model: old', { driver: 'virtio-rng-pci' }, [], []],
+  ])('may be a value: %s', (given, args, refused, noted) => {
+    const plan = planFor(`rng: { type: values, ${given} }\n`, '8.0.0');
+    const device = plan.qemu.options.find((option) => typeof option.args === 'object' && option.args['id'] === 'rng');
+    expect(device?.args).toEqual({ fast: false, ...args, id: 'rng' });
+    expect(unmet(plan)).toEqual(refused);
+    expect(left(plan)).toEqual(noted);
+    const newest = planFor(`rng: { type: values, ${given} }\n`, '10.0.0');
+    expect([...unmet(newest), ...left(newest)]).toEqual([]);
+  });
+
+  it('is told once, whatever else this QEMU says of it', () => {
+    const { requirements } = planFor('rng: { type: values, model: new }\n', '8.0.0');
+    const told = requirements.filter((each) => each.kind === 'unmet');
+    expect(told).toEqual([expect.objectContaining({ code: 'qemu-too-old', targets: ['device:rng'] })]);
+  });
 });
+
+function left({ notes }: Plan): string[] {
+  return notes.flatMap(({ code, message }) => (code === 'qemu-too-old' ? [message] : []));
+}

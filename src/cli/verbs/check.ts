@@ -1,10 +1,11 @@
 import type { Diagnostic } from '../../core/diagnostic.ts';
 import { EXIT, EzvmError } from '../../core/diagnostic.ts';
-import { formatOrigin } from '../../core/origin.ts';
 import type { HostFacts, QemuSchema } from '../../host/facts.ts';
 import type { FactsFile } from '../../host/facts-file.ts';
+import { targetOf } from '../../plan/combine.ts';
 import { judgeRequirements } from '../../plan/judge.ts';
 import type { Plan } from '../../plan/plan.ts';
+import type { QemuOption } from '../../qemu/option.ts';
 import { checkOptions } from '../../qemu/schema.ts';
 import { makePlan } from '../pipeline.ts';
 import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
@@ -23,7 +24,7 @@ export const verb: Verb = {
       const elsewhere = flags['host'] !== undefined;
       const schema = elsewhere ? (facts as FactsFile).schema : await schemaHere(facts);
       const missing = elsewhere ? judgeRequirements(plan.requirements, facts) : await lookHere(plan);
-      const refused = schema ? untold(checkOptions(plan.qemu.options, schema), missing) : [];
+      const refused = schema ? checkOptions(untold(plan), schema) : [];
       diagnostics = [...plan.notes, ...refused, ...missing];
       if (hasError(missing)) exit = EXIT.host;
       if (hasError(refused)) exit = EXIT.config;
@@ -39,10 +40,10 @@ export const verb: Verb = {
   },
 };
 
-/** What a build of QEMU lacks altogether is the host's lack, not the configuration's fault, and told once. */
-function untold(refused: readonly Diagnostic[], missing: readonly Diagnostic[]): readonly Diagnostic[] {
-  const told = missing.flatMap(({ code, origin }) => (code === 'qemu-lacks' && origin ? formatOrigin(origin) : []));
-  return refused.filter(({ origin }) => !origin || !told.includes(formatOrigin(origin)));
+/** What this QEMU lacks altogether is the host's lack, not the configuration's fault, and told once. */
+function untold({ qemu, requirements }: Plan): readonly QemuOption[] {
+  const told = requirements.flatMap((each) => (each.kind === 'unmet' ? (each.targets ?? []) : []));
+  return qemu.options.filter((option) => !told.includes(targetOf(option)));
 }
 
 /** What the QEMU of this host takes; another host's may lie at the very same path. */

@@ -1,3 +1,4 @@
+import { compareVersions, formatVersion, parseVersion } from '../../qemu/option.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
 
 /** What a board's short name stands for where no QEMU is there to say. */
@@ -13,7 +14,14 @@ export function resolveMachine(device: PlannedDevice, context: PlanContext): Res
   // `q35` stands for the newest of its kind, such as pc-q35-9.2; the others differ in the number at the end.
   const newest = machines?.[alias] ?? newestOf(alias);
   const type = version === null ? alias : newest.replace(/-[\d.]+$/, () => `-${version}`);
-  if (machines && !Object.hasOwn(machines, type) && !Object.values(machines).includes(type))
+  const wanted = parseVersion(version ?? '');
+  if (machines && wanted && compareVersions({ ...context.version, micro: 0 }, wanted) < 0)
+    context.requireNewer(
+      device.id,
+      `${device.id}: ${type} needs QEMU ${version} or newer; this is ${formatVersion(context.version)}`,
+      device.params['version']?.origin ?? device.origin,
+    );
+  else if (machines && !Object.hasOwn(machines, type) && !Object.values(machines).includes(type))
     context.require({
       kind: 'unmet',
       code: 'machine-unknown',
