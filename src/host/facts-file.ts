@@ -71,6 +71,7 @@ const factsFile = z.object({
   firmware: z.array(firmware),
   paths: z.record(z.string(), path),
   session: byName,
+  sound: words,
   schema: schema.exactOptional(),
 });
 

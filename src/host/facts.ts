@@ -27,6 +27,8 @@ export interface HostFacts {
   readonly paths: { readonly [path: string]: PathFacts };
   /** The session a window needs; empty strings are left out. */
   readonly session: { readonly [variable: string]: string };
+  /** Sound servers that the session has, as QEMU names its back-ends: `pipewire`, `pa`. */
+  readonly sound: readonly string[];
 }
 
 export interface KvmFacts {

@@ -10,6 +10,7 @@ import { FIRMWARE_DIRS, readFirmware } from './firmware.ts';
 import { lookAtKvm } from './kvm.ts';
 import { probePaths } from './paths.ts';
 import { findProgram, findPrograms, isExecutable, noProgram, programDirs } from './programs.ts';
+import { findSession, findSoundServers } from './session.ts';
 
 /** What a probe needs to be told. */
 export interface ProbeRequest {
@@ -32,16 +33,6 @@ export interface Probed {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** What a window, a sound server and a message bus are found by. */
-const SESSION = [
-  'DISPLAY',
-  'WAYLAND_DISPLAY',
-  'XAUTHORITY',
-  'XDG_RUNTIME_DIR',
-  'DBUS_SESSION_BUS_ADDRESS',
-  'PULSE_SERVER',
-];
-
 /** Node's names of processors, where QEMU's differ. */
 const ARCH: Readonly<Record<string, string>> = {
   x64: 'x86_64',
@@ -61,6 +52,7 @@ export async function probeHost(request: ProbeRequest): Promise<Probed> {
   const { env = process.env, settings = {} } = request;
   const user = findUser(env);
   const dirs = findDirs(env, user);
+  const session = findSession(env);
   const where = programDirs(env['PATH'], process.geteuid?.() ?? user.uid);
   const hostArch = ARCH[process.arch] ?? process.arch;
   const { programs, diagnostics: unknown } = findPrograms(where, settings.programs ?? {});
@@ -82,7 +74,8 @@ export async function probeHost(request: ProbeRequest): Promise<Probed> {
     programs,
     firmware: firmware.descriptors,
     paths: probePaths(request.paths),
-    session: Object.fromEntries(SESSION.flatMap((name) => (env[name] ? [[name, env[name]]] : []))),
+    session,
+    sound: findSoundServers(session),
   };
   return { facts, diagnostics };
 }

@@ -34,6 +34,8 @@ export interface ChildOptions {
   readonly environment: { readonly [variable: string]: string };
   /** Connect its descriptor 3 to us. */
   readonly channel?: boolean;
+  /** It draws on our terminal and reads from it; what it complains of still goes to its log. */
+  readonly terminal?: boolean;
 }
 
 /**
@@ -49,7 +51,11 @@ export async function startChild(name: string, argv: readonly string[], options:
       cwd: '/',
       detached: true,
       env: options.environment,
-      stdio: ['ignore', log.fd, log.fd, options.channel ? 'pipe' : 'ignore'],
+      stdio: [
+        ...(options.terminal ? [0, 1] : ['ignore' as const, log.fd]),
+        log.fd,
+        options.channel ? 'pipe' : 'ignore',
+      ],
     });
   } finally {
     closeSync(log.fd);

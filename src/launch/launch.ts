@@ -84,7 +84,9 @@ async function launchLocked(
       });
     refuseRunningElsewhere(plan);
     await step('settled');
-    const warnings = await preflight(plan);
+    const { session = {}, foreground = false } = options;
+    const terminal = foreground && Boolean(process.stdin.isTTY && process.stdout.isTTY);
+    const warnings = await preflight(plan, { session, terminal });
     interruption.check();
     const start = begin(plan, interruption, options);
     try {

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { type Diagnostic, EXIT, EzvmError } from '../core/diagnostic.ts';
 import { formatSize } from '../core/size.ts';
 import { isExecutable } from '../host/programs.ts';
+import { findBusFault, findScreenFault } from '../host/session.ts';
 import type { Plan, Requirement } from '../plan/plan.ts';
 import { reasonOf } from './host-fault.ts';
 import { checkPort } from './port.ts';
@@ -10,17 +11,25 @@ import { checkPort } from './port.ts';
 /** Bytes of a socket's path that the kernel takes, without the closing NUL. */
 const LONGEST_SOCKET_PATH = 107;
 
+/** Where a plan is to be started, as far as the plan itself does not say. */
+export interface Surroundings {
+  /** Variables of the graphical session. */
+  readonly session: { readonly [variable: string]: string };
+  /** Whether QEMU would have a terminal to draw on; undefined where that shows only later. */
+  readonly terminal?: boolean;
+}
+
 /**
  * Looks whether all that the plan needs is there, and changes nothing.
  * @returns warnings
  * @throws EzvmError exit 3 with every fault at once
  */
-export async function preflight(plan: Plan): Promise<Diagnostic[]> {
+export async function preflight(plan: Plan, surroundings: Surroundings): Promise<Diagnostic[]> {
   const found: (Diagnostic | undefined)[] = [
     ...socketPaths(plan).map(checkSocketPath),
     checkStateDir(plan.vm.stateDir),
   ];
-  for (const requirement of plan.requirements) found.push(await check(requirement));
+  for (const requirement of plan.requirements) found.push(await check(requirement, surroundings));
   const qemu = plan.qemu.argv[0] ?? '';
   const checked = plan.requirements.some((one) => one.kind === 'program' && (one.path ?? one.program) === qemu);
   if (!checked) found.push(checkProgram({ kind: 'program', program: qemu, path: qemu, help: 'install QEMU' }));
@@ -32,11 +41,12 @@ export async function preflight(plan: Plan): Promise<Diagnostic[]> {
 
 type Of<Kind extends Requirement['kind']> = Extract<Requirement, { kind: Kind }>;
 
-async function check(requirement: Requirement): Promise<Diagnostic | undefined> {
+async function check(requirement: Requirement, surroundings: Surroundings): Promise<Diagnostic | undefined> {
   if (requirement.kind === 'program') return checkProgram(requirement);
   if (requirement.kind === 'path') return checkPath(requirement);
   if (requirement.kind === 'port') return checkPort(requirement);
   if (requirement.kind === 'memory') return checkMemory(requirement);
+  if (requirement.kind === 'session') return checkSession(requirement, surroundings);
   const { code, message, help, origin } = requirement;
   return { severity: 'error', code, message, help, origin };
 }
@@ -153,6 +163,21 @@ function checkMemory(requirement: Of<'memory'>): Diagnostic | undefined {
     origin: requirement.origin,
   };
 }
+
+async function checkSession(
+  { wants, by, origin }: Of<'session'>,
+  { session, terminal }: Surroundings,
+): Promise<Diagnostic | undefined> {
+  const fault =
+    wants === 'screen' ? await findScreenFault(session) : wants === 'bus' ? await findBusFault(session) : NO_TERMINAL;
+  if (!fault || (wants === 'terminal' && terminal !== false)) return undefined;
+  return { severity: 'error', code: 'session-missing', message: `${by}: ${fault.message}`, help: fault.help, origin };
+}
+
+const NO_TERMINAL = {
+  message: 'it draws on the terminal, and a VM in the background has none',
+  help: 'start it in a terminal with --foreground, and its output not redirected',
+};
 
 function socketPaths(plan: Plan): string[] {
   return [

@@ -23,10 +23,11 @@ export function launchArgs(runDir: string): readonly string[] {
  * @throws EzvmError exit 3 with what QEMU said last and the place in the VM file that asked for it
  */
 export async function startQemu(start: Start): Promise<NonNullable<Start['qemu']>> {
-  const { vm, qemu } = start.plan;
+  const { vm, qemu, requirements } = start.plan;
   const argv = [...qemu.argv, ...launchArgs(vm.runDir)];
+  const terminal = requirements.some((one) => one.kind === 'session' && one.wants === 'terminal');
   start.progress('starting QEMU');
-  const child = await startRecorded(start, 'qemu', argv, { channel: true });
+  const child = await startRecorded(start, 'qemu', argv, { channel: true, terminal });
   record(start, { qemu: { ...child.identity, argv, logOffset: child.log.offset } });
   await start.step('qemu: recorded');
   try {

@@ -3,7 +3,7 @@ import { ticksNow } from '../admin/process.ts';
 import { type RunState, writeState } from '../admin/state.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { QmpClient } from '../qemu/qmp.ts';
-import { type Child, startChild } from './child.ts';
+import { type Child, type ChildOptions, startChild } from './child.ts';
 import type { Interruption } from './interruption.ts';
 
 /** Is told the name of each moment of a start between two changes; tests use it to kill ezvm there. */
@@ -37,7 +37,7 @@ export async function startRecorded(
   start: Start,
   name: string,
   argv: readonly string[],
-  options: { readonly channel?: boolean } = {},
+  options: Pick<ChildOptions, 'channel' | 'terminal'> = {},
 ): Promise<Child> {
   await start.step(`${name}: intend`);
   start.interruption.check();

@@ -13,7 +13,13 @@ import { type PlanContext, type PlannedDevice, param, type Resolved } from './de
 import { emitOptions, emitSidecars, namesOf, substituteText } from './expand.ts';
 import { gatherDevices } from './gather.ts';
 import type { Plan, Requirement, Sidecar, Step } from './plan.ts';
-import { buildRequirements, glRequirements, pathRequirements, portRequirements } from './requirements.ts';
+import {
+  buildRequirements,
+  glRequirements,
+  pathRequirements,
+  portRequirements,
+  sessionRequirements,
+} from './requirements.ts';
 import { RESOLVERS } from './resolvers/index.ts';
 import { judgeNeeds } from './version-gate.ts';
 
@@ -87,6 +93,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     ...devices.flatMap(pathRequirements),
     ...portRequirements(options),
     ...glRequirements(options),
+    ...sessionRequirements(options),
     ...buildRequirements(
       options.filter((option) => !told.includes(targetOf(option))),
       facts,

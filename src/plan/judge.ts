@@ -42,7 +42,25 @@ function judge(requirement: Requirement, facts: HostFacts): Diagnostic[] {
       return requirement.bytes > facts.memory
         ? [{ severity: 'warning', code: 'memory-short', message: 'the VM has more memory than the host', origin }]
         : [];
+    case 'session':
+      return lacksSession(requirement.wants, facts)
+        ? [
+            {
+              severity: 'error',
+              code: 'session-missing',
+              message: `${requirement.by} needs ${requirement.wants === 'bus' ? 'a session bus' : 'a graphical session'}, and there is none`,
+              help: 'start it from a terminal on your desktop',
+              origin,
+            },
+          ]
+        : [];
     case 'port':
       return [];
   }
+}
+
+/** Whether a session answers is seen by asking it, when a VM is started. */
+function lacksSession(wants: 'screen' | 'bus' | 'terminal', { session }: HostFacts): boolean {
+  if (wants === 'bus') return session['DBUS_SESSION_BUS_ADDRESS'] === undefined;
+  return wants === 'screen' && session['DISPLAY'] === undefined && session['WAYLAND_DISPLAY'] === undefined;
 }

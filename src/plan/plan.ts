@@ -84,6 +84,14 @@ export type Requirement =
       readonly targets?: readonly string[];
       readonly origin?: Origin | undefined;
     }
+  /** What of the session of whoever starts it QEMU itself uses: a screen for its window, the message bus, the terminal. */
+  | {
+      readonly kind: 'session';
+      readonly wants: 'screen' | 'bus' | 'terminal';
+      /** What wants it. */
+      readonly by: string;
+      readonly origin?: Origin | undefined;
+    }
   /** Bytes of memory the guest will use. */
   | { readonly kind: 'memory'; readonly bytes: number; readonly origin?: Origin | undefined };
 

@@ -41,6 +41,26 @@ export function portRequirements(options: readonly QemuOption[]): Requirement[] 
   });
 }
 
+/** What displays need of the session they are shown in. */
+export function sessionRequirements(options: readonly QemuOption[]): Requirement[] {
+  return options.flatMap(({ name, args, origin }): Requirement[] => {
+    const type = name === 'display' && typeof args === 'object' ? String(args['type']) : '';
+    const wants = SESSION_WANTED[type];
+    // A bus of one's own choosing is not the session's.
+    if (wants === undefined || (typeof args === 'object' && wants === 'bus' && (args['addr'] ?? args['p2p'])))
+      return [];
+    return [{ kind: 'session', wants, by: `display ${type}`, origin }];
+  });
+}
+
+const SESSION_WANTED: { readonly [display: string]: 'screen' | 'bus' | 'terminal' } = {
+  gtk: 'screen',
+  sdl: 'screen',
+  'spice-app': 'screen',
+  dbus: 'bus',
+  curses: 'terminal',
+};
+
 /** QEMU refuses a card that draws with OpenGL on a display that does not. */
 export function glRequirements(options: readonly QemuOption[]): Requirement[] {
   const draws = options.some(

@@ -54,6 +54,8 @@ export function lack({ name, args }: QemuOption, facts: HostFacts): string | und
       if (facts.qemu && !facts.qemu.displays.includes(String(args['type'])))
         return `this QEMU has no display ${args['type']}`;
       return XVFB === undefined ? 'no Xvfb to show windows on' : undefined;
+    case 'display curses':
+      return 'no terminal to draw on';
     case 'display egl-headless':
       return hasRenderNode() ? undefined : 'no render node';
     case 'display dbus':

@@ -23,7 +23,7 @@ export const verb: Verb = {
       const { plan, facts } = await makePlan(ref, flags, context);
       const elsewhere = flags['host'] !== undefined;
       const schema = elsewhere ? (facts as FactsFile).schema : await schemaHere(facts);
-      const missing = elsewhere ? judgeRequirements(plan.requirements, facts) : await lookHere(plan);
+      const missing = elsewhere ? judgeRequirements(plan.requirements, facts) : await lookHere(plan, facts);
       const refused = schema ? checkOptions(untold(plan), schema) : [];
       diagnostics = [...plan.notes, ...refused, ...missing];
       if (hasError(missing)) exit = EXIT.host;
@@ -53,7 +53,7 @@ async function schemaHere(facts: HostFacts): Promise<QemuSchema | undefined> {
 }
 
 /** What this host lacks; a VM that runs holds its own ports. */
-async function lookHere(plan: Plan): Promise<readonly Diagnostic[]> {
+async function lookHere(plan: Plan, { session }: HostFacts): Promise<readonly Diagnostic[]> {
   const [{ preflight }, { isUp, readState }] = await Promise.all([
     import('../../launch/preflight.ts'),
     import('../../admin/state.ts'),
@@ -62,7 +62,7 @@ async function lookHere(plan: Plan): Promise<readonly Diagnostic[]> {
     ? plan.requirements.filter(({ kind }) => kind !== 'port')
     : plan.requirements;
   try {
-    return await preflight({ ...plan, requirements: own });
+    return await preflight({ ...plan, requirements: own }, { session });
   } catch (error) {
     if (error instanceof EzvmError) return error.diagnostics;
     throw error;
