@@ -25,10 +25,17 @@ export interface Journal {
 
 /** Begins the journal of a run directory that was just made. */
 export function openJournal(runDir: string): Journal {
-  const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
+  return journalIn(runDir, constants.O_CREAT | constants.O_EXCL, []);
+}
+
+/** Goes on with the journal of a VM that runs; its lock must be held. */
+export function reopenJournal(runDir: string): Journal {
+  return journalIn(runDir, 0, readJournal(runDir));
+}
+
+function journalIn(runDir: string, flags: number, changes: Change[]): Journal {
   const path = runFiles(runDir).journal;
-  const fd = openSync(path, flags, 0o600);
-  const changes: Change[] = [];
+  const fd = openSync(path, constants.O_WRONLY | constants.O_APPEND | flags, 0o600);
   return {
     changes,
     record(change) {

@@ -17,7 +17,7 @@ import { findProgram, programDirs } from '../host/programs.ts';
 import { naming } from './run-dir.ts';
 
 /** What a lock is held for; another ezvm's message says it. */
-export type LockPurpose = 'start' | 'stop' | 'tidy';
+export type LockPurpose = 'start' | 'stop' | 'tidy' | 'sidecar';
 
 /** The exclusive right to change what is in a VM's run directory. */
 export interface Lock {
@@ -26,7 +26,12 @@ export interface Lock {
 }
 
 const TIDY_PATIENCE = 2000;
-const DOING: { readonly [purpose: string]: string } = { start: 'started', stop: 'stopped', tidy: 'tidied up' };
+const DOING: { readonly [purpose: string]: string } = {
+  start: 'started',
+  stop: 'stopped',
+  tidy: 'tidied up',
+  sidecar: 'given a sidecar',
+};
 
 /** The lock file of a VM: beside its run directory, under a name that no VM can have. */
 export function lockPath(runDir: string): string {
@@ -46,8 +51,8 @@ export async function lockVm(name: string, runDir: string, purpose: LockPurpose)
     if (lock === 'stale') continue;
     if (lock !== 'held') return lock;
     const [doing = '', pid = ''] = readHolder(path).split(' ');
-    // Tidying takes milliseconds and is nobody's intention; an empty file is a holder that has not signed yet.
-    if ((doing === 'tidy' || doing === '') && performance.now() < deadline) {
+    // These take milliseconds; an empty file is a holder that has not signed yet.
+    if (['tidy', 'sidecar', ''].includes(doing) && performance.now() < deadline) {
       await sleep(5);
       continue;
     }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, Sidecar } from '../plan/plan.ts';
 import { isAlive, type ProcessIdentity } from './process.ts';
 import { damaged, replaceFile, runFiles } from './run-dir.ts';
 
@@ -19,6 +19,8 @@ export interface RunState {
   readonly stopper?: ProcessIdentity;
   readonly qemu?: ProcessIdentity & { readonly argv: readonly string[]; readonly logOffset: number };
   readonly sidecars: readonly SidecarState[];
+  /** Why sidecars do not run, by name: what an ezvm saw that was there when they ended, such as `exited with status 1`. */
+  readonly reasons?: { readonly [sidecar: string]: string };
   /** ISO 8601. */
   readonly startedAt: string;
   /** Path of the plan that was booted. */
@@ -28,7 +30,7 @@ export interface RunState {
 /** A sidecar that was started, whether or not it still runs. */
 export interface SidecarState extends ProcessIdentity {
   readonly name: string;
-  readonly when: 'before' | 'after';
+  readonly when: Sidecar['when'];
   /** Where in its log its own output begins. */
   readonly logOffset: number;
 }

@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { EzvmError } from '../core/diagnostic.ts';
 import type { Plan } from '../plan/plan.ts';
 import { connectQmp, type QmpClient } from '../qemu/qmp.ts';
-import { lastLines, logPath } from './log.ts';
+import { findCrash, readCrash, type SidecarStatus, sidecarStatuses } from './crash.ts';
 import { isAlive } from './process.ts';
-import { listRunDirs, runFiles } from './run-dir.ts';
-import { isUp, type RunState, readBootedPlan, readState, type SidecarState } from './state.ts';
+import { listRunDirs } from './run-dir.ts';
+import { isUp, type RunState, readBootedPlan, readState } from './state.ts';
 import { tidy } from './tidy.ts';
 
 /**
- * `crashed`: QEMU, or the ezvm that was starting it, did not end by itself; told once, then the VM is `stopped`.
+ * `crashed`: QEMU, or the ezvm that was starting it, did not end by itself; told until the VM is started again.
  * `damaged`: the run directory holds what this ezvm cannot read or remove.
  */
 export type VmCondition = 'running' | 'paused' | 'starting' | 'stopping' | 'crashed' | 'stopped' | 'damaged';
@@ -32,17 +32,6 @@ export interface VmStatus {
   readonly said?: readonly string[];
 }
 
-/** One sidecar's part of a status. */
-export interface SidecarStatus {
-  readonly name: string;
-  readonly pid: number;
-  readonly alive: boolean;
-  /** QEMU cannot do without it. */
-  readonly needed: boolean;
-  /** What it said last, when it is dead. */
-  readonly said?: readonly string[];
-}
-
 const PATIENCE = 2000;
 
 /** The status of every VM that has a run directory, by name. What dead ones left is removed on the way. */
@@ -50,8 +39,11 @@ export async function statusOfAll(runRoot: string): Promise<VmStatus[]> {
   return Promise.all(listRunDirs(runRoot).map((name) => statusOf(name, join(runRoot, name))));
 }
 
-/** The status of one VM. What it left, if it is dead, is removed on the way. */
-export async function statusOf(name: string, runDir: string): Promise<VmStatus> {
+/**
+ * The status of one VM. What it left, if it is dead, is removed on the way.
+ * @param stateDir where to look for how the last run ended of a VM that is down
+ */
+export async function statusOf(name: string, runDir: string, stateDir?: string): Promise<VmStatus> {
   let status = await look(name, runDir);
   try {
     if (status === 'abandoned') {
@@ -60,7 +52,8 @@ export async function statusOf(name: string, runDir: string): Promise<VmStatus> 
     }
     if (status === 'abandoned') return { name, condition: 'starting', sidecars: [] };
     if (status.condition === 'crashed' || status.condition === 'stopped') await tidy(name, runDir);
-    return status;
+    const crash = status.condition === 'stopped' && stateDir !== undefined ? readCrash(stateDir) : undefined;
+    return crash ? { name, condition: 'crashed', ...crash } : status;
   } catch (error) {
     // One VM that cannot be tidied up must not hide the others from a list.
     if (!(error instanceof EzvmError)) throw error;
@@ -84,14 +77,15 @@ async function look(name: string, runDir: string): Promise<VmStatus | 'abandoned
   const common = {
     name,
     file: plan.vm.file,
-    sidecars: state.sidecars.map((sidecar) => sidecarStatus(sidecar, plan.vm.stateDir)),
+    sidecars: sidecarStatuses(state, plan),
   };
   const launching = state.phase === 'starting' || state.phase === 'continuing';
   if (launching && isAlive(state.launcher)) return { ...common, condition: 'starting' };
-  if (state.phase === 'starting')
-    return { ...common, condition: 'crashed', reason: 'the ezvm that was starting it was killed' };
   if (isUp(state) && state.phase === 'continuing') return 'abandoned';
-  if (!isUp(state)) return { ...common, ...ended(state, runDir, plan.vm.stateDir) };
+  if (state.phase === 'starting' || !isUp(state)) {
+    const crash = findCrash(state, plan);
+    return crash ? { name, condition: 'crashed', ...crash } : { ...common, condition: 'stopped' };
+  }
 
   const seconds = Math.round((Date.now() - Date.parse(state.startedAt)) / 1000);
   const up = {
@@ -102,20 +96,6 @@ async function look(name: string, runDir: string): Promise<VmStatus | 'abandoned
   };
   if (state.phase === 'stopping' && state.stopper && isAlive(state.stopper)) return { ...up, condition: 'stopping' };
   return { ...up, ...(await ask(plan.vm.qmpSocket)) };
-}
-
-function sidecarStatus(sidecar: SidecarState, stateDir: string): SidecarStatus {
-  const { name, pid, when } = sidecar;
-  const alive = isAlive(sidecar);
-  const said = alive ? undefined : lastLines({ path: logPath(stateDir, name), offset: sidecar.logOffset });
-  return { name, pid, alive, needed: when === 'before', ...(said && { said }) };
-}
-
-/** A QEMU that ends in order removes its pidfile. */
-function ended(state: RunState, runDir: string, stateDir: string): Pick<VmStatus, 'condition' | 'reason' | 'said'> {
-  if (!existsSync(runFiles(runDir).pidfile)) return { condition: 'stopped' };
-  const said = lastLines({ path: logPath(stateDir, 'qemu'), offset: state.qemu?.logOffset ?? 0 });
-  return { condition: 'crashed', reason: 'QEMU was killed or crashed', said };
 }
 
 async function ask(socket: string): Promise<Pick<VmStatus, 'condition' | 'reason'>> {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { EzvmError } from '../core/diagnostic.ts';
+import { findCrash, noteCrash } from './crash.ts';
 import { readJournal } from './journal.ts';
 import { lockVm } from './lock.ts';
 import { isAlive } from './process.ts';
@@ -26,9 +27,21 @@ export async function settle(runDir: string): Promise<UpState | undefined> {
     writeState(runDir, adopted);
     return adopted;
   }
+  if (state) keepCrash(state, runDir);
   const unfinished = !state || state.phase === 'starting' || state.phase === 'continuing';
   await undo(runDir, changes, unfinished ? 'failed' : 'ended');
   return undefined;
+}
+
+function keepCrash(state: RunState, runDir: string): void {
+  try {
+    const plan = readBootedPlan(runDir);
+    const crash = plan && findCrash(state, plan);
+    if (crash) noteCrash(plan.vm.stateDir, crash);
+  } catch (error) {
+    // A damaged plan must not keep the rest from being removed.
+    if (!(error instanceof EzvmError)) throw error;
+  }
 }
 
 /** Removes what a VM that is no longer up has left behind; leaves alone what another ezvm is working on. */

@@ -1,5 +1,15 @@
 import { entryOf, originOf, type SourceDoc, toPlain } from '../core/source.ts';
-import type { DeviceTemplate, EmitEntry, LetTable, Needs, SectionSpec, TemplateSource, When } from './template.ts';
+import type {
+  DeviceTemplate,
+  EmitEntry,
+  LetTable,
+  Needs,
+  ProgramEntry,
+  SectionSpec,
+  SidecarEntry,
+  TemplateSource,
+  When,
+} from './template.ts';
 
 /** The templates at hand, read when asked for. Their shape is vouched for by `lint`. */
 export class Catalog {
@@ -129,13 +139,20 @@ export function readOwn(doc: SourceDoc, type: string): DeviceTemplate {
       emit?.kind === 'list'
         ? emit.items.map((node) => readEmit(toPlain(node) as Record<string, unknown>, originOf(doc, node.at)))
         : [],
-    sidecars: plain.sidecars ?? [],
+    sidecars: (plain.sidecars ?? []).map(readSidecar),
     folders: plain.folders ?? [],
     ...(plain.slot !== undefined && { slot: plain.slot }),
     ...(plain.resolver !== undefined && { resolver: plain.resolver }),
     ...(plain.needs !== undefined && { needs: plain.needs }),
     ...(plain.slots !== undefined && { slots: plain.slots }),
   };
+}
+
+/** One program may stand in the sidecar itself. */
+function readSidecar(entry: SidecarEntry | (Omit<SidecarEntry, 'programs'> & ProgramEntry)): SidecarEntry {
+  if ('programs' in entry) return entry;
+  const { argv, package: pack, ...rest } = entry;
+  return { ...rest, programs: [{ argv, ...(pack !== undefined && { package: pack }) }] };
 }
 
 function readEmit(entry: Record<string, unknown>, origin: EmitEntry['origin']): EmitEntry {

@@ -130,6 +130,7 @@ function lintDevice(doc: SourceDoc, type: string, known: Known): Diagnostic[] {
   lintNeeds(own, fault);
   lintLets(own, whole, fault);
   lintNames(own, whole, known, fault);
+  lintSidecars(own, whole, fault);
   const names = namesIn(whole);
   for (const [path, text] of textsOf(toPlain(doc.root)))
     if (path[0] !== 'params' && path[0] !== 'let' && path[0] !== 'summary' && path.at(-1) !== 'summary')
@@ -150,10 +151,18 @@ function lintDevice(doc: SourceDoc, type: string, known: Known): Diagnostic[] {
       ['sidecars', index, 'when'],
     ]),
     ...own.sidecars.flatMap((entry, index) =>
-      entry.argv.map((word, at): [When | undefined, readonly PropertyKey[]] => [
-        typeof word === 'string' ? undefined : word.when,
-        ['sidecars', index, 'argv', at, 'when'],
-      ]),
+      entry.programs.flatMap((program, at): [When | undefined, readonly PropertyKey[]][] => {
+        // One program may stand in the sidecar itself.
+        const listed = placeAt(doc.root, ['sidecars', index]) !== placeAt(doc.root, ['sidecars', index, 'programs']);
+        const path = ['sidecars', index, ...(listed ? ['programs', at] : [])];
+        return [
+          [program.when, [...path, 'when']],
+          ...program.argv.map((word, place): [When | undefined, readonly PropertyKey[]] => [
+            typeof word === 'string' ? undefined : word.when,
+            [...path, 'argv', place, 'when'],
+          ]),
+        ];
+      }),
     ),
   ];
   for (const [when, path] of whens) lintWhen(whole, when, (message) => fault(message, path));
@@ -229,6 +238,17 @@ function lintLets(own: DeviceTemplate, whole: DeviceTemplate, fault: Fault): voi
     if (missing.length > 0) fault(`let ${name} says nothing about ${missing.join(', ')}`, ['let', name]);
     if (strange.length > 0) fault(`let ${name}: ${by} is never ${strange.join(', ')}`, ['let', name]);
   }
+}
+
+/** Where a table says when a sidecar starts, or what closing it does, each of its values must be one. */
+function lintSidecars(own: DeviceTemplate, whole: DeviceTemplate, fault: Fault): void {
+  const words = { start: ['before-qemu', 'after-qemu', 'when-asked'], 'on-close': ['stop', null] } as const;
+  for (const [index, sidecar] of own.sidecars.entries())
+    for (const key of ['start', 'on-close'] as const) {
+      const table = whole.lets[/^\$\{(.+)\}$/.exec(sidecar[key] ?? '')?.[1] ?? ''];
+      for (const value of Object.values(table?.values ?? {}))
+        if (!words[key].some((word) => word === value)) fault(`${key} is never ${value}`, ['sidecars', index, key]);
+    }
 }
 
 /** What the template names that other files have to bring. */

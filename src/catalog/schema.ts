@@ -44,21 +44,34 @@ const param = z
     'what is required needs no default',
   );
 
-const sidecar = z.strictObject({
-  name,
-  start: z.enum(['before-qemu', 'after-qemu']),
-  argv: z.array(z.union([z.string(), z.strictObject({ args: z.array(z.string()), when })])).min(1),
-  ready: z.strictObject({ socket: z.string(), timeout: z.number().positive().optional() }).optional(),
-  connects: z
-    .strictObject({ socket: z.string().optional(), host: z.string().optional(), port: z.string().optional() })
-    .refine(
-      ({ socket, host, port }) => (host === undefined) === (port === undefined) && (socket ?? host) !== undefined,
-      'it has a socket, or a host and a port, or all three',
-    )
-    .optional(),
-  when: when.optional(),
-  package: z.string().optional(),
-});
+const argv = z.array(z.union([z.string(), z.strictObject({ args: z.array(z.string()), when })])).min(1);
+
+const sidecar = z
+  .strictObject({
+    name,
+    argv: argv.optional(),
+    package: z.string().optional(),
+    programs: z
+      .array(z.strictObject({ argv, package: z.string().optional(), when: when.optional() }))
+      .min(1)
+      .optional(),
+    start: z.union([z.enum(['before-qemu', 'after-qemu', 'when-asked']), z.string().regex(/^\$\{.+\}$/)]),
+    ready: z.strictObject({ socket: z.string(), timeout: z.number().positive().optional() }).optional(),
+    connects: z
+      .strictObject({ socket: z.string().optional(), host: z.string().optional(), port: z.string().optional() })
+      .refine(
+        ({ socket, host, port }) => (host === undefined) === (port === undefined) && (socket ?? host) !== undefined,
+        'it has a socket, or a host and a port, or all three',
+      )
+      .optional(),
+    when: when.optional(),
+    'on-close': z.union([z.literal('stop'), z.string().regex(/^\$\{.+\}$/)]).optional(),
+    reconnects: z.boolean().optional(),
+  })
+  .refine(
+    ({ argv, package: pack, programs }) => (argv === undefined) !== (programs === undefined) && !(programs && pack),
+    'it has `argv`, or `programs` with an argv each',
+  );
 
 const slotTable = z.strictObject({
   bus: z.string(),

@@ -76,14 +76,26 @@ export interface RequireEntry {
 
 export interface SidecarEntry {
   readonly name: string;
-  readonly start: 'before-qemu' | 'after-qemu';
-  /** A word, or words that are there only `when` its condition holds. */
-  readonly argv: readonly (string | { readonly args: readonly string[]; readonly when: When })[];
+  /** `before-qemu`, `after-qemu`, `when-asked` (by `ezvm view`), or `${let}` giving one. */
+  readonly start: string;
+  /** In order of preference: the first that is installed is taken. */
+  readonly programs: readonly ProgramEntry[];
   readonly ready?: { readonly socket: string; readonly timeout?: number };
   /** What must answer before it is started: the socket where that is not empty, else the port. */
   readonly connects?: { readonly socket?: string; readonly host?: string; readonly port?: string };
   readonly when?: When;
-  /** Which package has the program, where it is called differently. */
+  /** `stop`, or `${let}` giving it or null: closing it shuts the VM down. */
+  readonly 'on-close'?: string;
+  /** QEMU connects to it again, so that it can be started again while QEMU runs. */
+  readonly reconnects?: boolean;
+}
+
+/** One program that can be a sidecar; where a word of its argv is null, it cannot. */
+export interface ProgramEntry {
+  /** A word, or words that are there only `when` its condition holds. */
+  readonly argv: readonly (string | { readonly args: readonly string[]; readonly when: When })[];
+  readonly when?: When;
+  /** Which package has it, where that is called differently. */
   readonly package?: string;
 }
 

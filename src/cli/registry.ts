@@ -11,6 +11,11 @@ export const VERBS: {
     summary: 'list the VMs that can be started by name, and those that run',
     load: () => import('./verbs/list.ts'),
   },
+  view: { summary: 'open the viewer of a VM that runs', load: () => import('./verbs/view.ts') },
+  'restart-sidecar': {
+    summary: 'start a program beside a VM once more',
+    load: () => import('./verbs/restart-sidecar.ts'),
+  },
   monitor: { summary: "talk to a VM's monitor", load: () => import('./verbs/monitor.ts') },
   qmp: { summary: 'send a VM one QMP command', load: () => import('./verbs/qmp.ts') },
   check: {

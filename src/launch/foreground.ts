@@ -1,7 +1,9 @@
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endProcess } from '../admin/process.ts';
+import { noteEnd } from '../admin/sidecar-end.ts';
 import { tidy } from '../admin/tidy.ts';
+import type { Sidecar } from '../plan/plan.ts';
 import { type Child, describeExit, lastWords } from './child.ts';
 import type { Start } from './start.ts';
 
@@ -39,7 +41,9 @@ export async function attend(start: Start, progress: (text: string) => void = ()
 
   for (const sidecar of plan.sidecars) {
     const helper = start.children.find(({ name }) => name === sidecar.name);
-    if (sidecar.when === 'before' && helper) void watch(helper, child, progress);
+    if (!helper) continue;
+    void watch(start, sidecar, helper, progress);
+    if (sidecar.onClose) void helper.ended.then(({ code }) => code === 0 && asked === 0 && ask());
   }
   try {
     const exit = await child.ended;
@@ -52,8 +56,12 @@ export async function attend(start: Start, progress: (text: string) => void = ()
   }
 }
 
-async function watch(helper: Child, qemu: Child, progress: (text: string) => void): Promise<void> {
+async function watch(start: Start, sidecar: Sidecar, helper: Child, progress: (text: string) => void): Promise<void> {
+  const qemu = start.qemu?.child;
   const exit = await helper.ended;
-  await Promise.race([qemu.ended, sleep(SIMULTANEOUS, undefined, { ref: false })]);
-  if (!qemu.exit()) progress(`${helper.name}, which the VM needs, ${describeExit(exit)}${lastWords(helper)}`);
+  await Promise.race([qemu?.ended, sleep(SIMULTANEOUS, undefined, { ref: false })]);
+  if (qemu?.exit()) return;
+  if (sidecar.when === 'before')
+    progress(`${helper.name}, which the VM needs, ${describeExit(exit)}${lastWords(helper)}`);
+  await noteEnd(start.plan.vm, { name: helper.name, pid: helper.identity.pid }, describeExit(exit));
 }

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { forgetCrash } from '../admin/crash.ts';
 import { openJournal } from '../admin/journal.ts';
 import { lockVm } from '../admin/lock.ts';
 import { identify } from '../admin/process.ts';
@@ -9,16 +10,17 @@ import { type RunState, writeState } from '../admin/state.ts';
 import { settle } from '../admin/tidy.ts';
 import { undo } from '../admin/undo.ts';
 import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, Sidecar } from '../plan/plan.ts';
 import { childEnvironment } from './environment.ts';
 import { attend } from './foreground.ts';
 import { hostFault } from './host-fault.ts';
 import { type Interruption, watchInterruption } from './interruption.ts';
 import { preflight } from './preflight.ts';
 import { letGo, startQemu } from './qemu.ts';
-import { findDead, startAfter, startBefore } from './sidecar.ts';
-import { type OnStep, record, type Start } from './start.ts';
+import { findDead, recordDeaths, startAfter, startBefore } from './sidecar.ts';
+import { type OnStep, record, recordReason, type Start } from './start.ts';
 import { perform } from './steps.ts';
+import { openWatched } from './view.ts';
 
 /** How to launch. */
 export interface LaunchOptions {
@@ -32,6 +34,8 @@ export interface LaunchOptions {
   readonly onRunning?: (launched: Launched) => void;
   readonly signal?: AbortSignal;
   readonly onStep?: OnStep;
+  /** The words that run ezvm itself, for a viewer whose end stops the VM. */
+  readonly ezvm?: readonly string[];
 }
 
 /** A VM that was started. */
@@ -56,7 +60,9 @@ export async function launch(plan: Plan, options: LaunchOptions = {}): Promise<L
   try {
     ensureRunRoot(dirname(runDir));
     const [start, launched] = await launchLocked(plan, interruption, options);
-    if (!options.foreground || launched.exitStatus !== undefined) return launched;
+    if (launched.exitStatus !== undefined) return launched;
+    if (!options.foreground)
+      return { ...launched, warnings: [...launched.warnings, ...(await openLast(start, options))] };
     options.onRunning?.(launched);
     return { ...launched, exitStatus: await attend(start, options.onProgress) };
   } catch (error) {
@@ -91,8 +97,8 @@ async function launchLocked(
     const start = begin(plan, interruption, options);
     try {
       const status = await bringUp(start);
-      const launched = status === 'ended' ? await conclude(start) : await complete(start, status, options.foreground);
-      return [start, { ...launched, warnings: [...warnings, ...launched.warnings] }];
+      const launched = status === 'ended' ? await conclude(start) : await complete(start, status, warnings, options);
+      return [start, launched];
     } finally {
       start.journal.close();
     }
@@ -135,6 +141,7 @@ function begin(plan: Plan, interruption: Interruption, options: LaunchOptions): 
   try {
     writeState(runDir, state);
     replaceFile(state.plan, `${JSON.stringify(plan)}\n`);
+    forgetCrash(plan.vm.stateDir);
     const environment = childEnvironment(process.env, options.session ?? {});
     const { onStep: step = () => {}, onProgress: progress = () => {} } = options;
     return { plan, journal: openJournal(runDir), interruption, environment, step, progress, children: [], state };
@@ -176,13 +183,21 @@ async function bringUp(start: Start): Promise<string> {
   }
 }
 
-async function complete(start: Start, status: string, foreground: boolean | undefined): Promise<Launched> {
-  const warnings: Diagnostic[] = [];
+async function complete(
+  start: Start,
+  status: string,
+  foretold: readonly Diagnostic[],
+  { foreground }: LaunchOptions,
+): Promise<Launched> {
+  const warnings = [...foretold];
   const dead = findDead(start);
   if (dead) warnings.push(...dead.diagnostics);
+  recordDeaths(start);
   for (const sidecar of start.plan.sidecars) {
-    const warning = sidecar.when === 'after' ? await startAfter(start, sidecar) : undefined;
-    if (warning) warnings.push(warning);
+    if (sidecar.when !== 'after') continue;
+    const obstacle = obstacleTo(sidecar, foretold);
+    if (obstacle !== undefined) recordReason(start, sidecar.name, obstacle);
+    else if (!sidecar.onClose || foreground) warnings.push(...(await startAfter(start, sidecar)));
   }
   if (status !== 'running')
     warnings.push({ severity: 'warning', code: 'vm-not-running', message: `VM ${start.plan.vm.name} is ${status}` });
@@ -194,6 +209,28 @@ async function conclude(start: Start): Promise<Launched> {
   abandon(start);
   await undo(start.plan.vm.runDir, start.journal.changes, 'ended');
   return { state: start.state, warnings: [], exitStatus: 0 };
+}
+
+/** Why a viewer need not be tried, which the user has been told before the start. */
+function obstacleTo({ argv: [program = ''] }: Sidecar, foretold: readonly Diagnostic[]): string | undefined {
+  if (!program.startsWith('/')) return `${program} was not installed`;
+  return foretold.some(({ code }) => code === 'session-missing') ? 'had no graphical session to open in' : undefined;
+}
+
+/** Opens the viewers whose end stops the VM: the ezvm that waits for it needs the lock that the start held. */
+async function openLast({ plan, state }: Start, options: LaunchOptions): Promise<Diagnostic[]> {
+  const warnings: Diagnostic[] = [];
+  for (const sidecar of plan.sidecars) {
+    if (sidecar.when !== 'after' || !sidecar.onClose || state.reasons?.[sidecar.name] !== undefined) continue;
+    try {
+      const { session = {}, ezvm = [] } = options;
+      await openWatched(plan, sidecar, { session, ezvm });
+    } catch (error) {
+      if (!(error instanceof EzvmError)) throw error;
+      warnings.push(...error.diagnostics.map((one) => ({ ...one, severity: 'warning' }) as const));
+    }
+  }
+  return warnings;
 }
 
 /** Lets go of every child, so that nothing keeps ezvm from exiting. */

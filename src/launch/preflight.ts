@@ -52,13 +52,14 @@ async function check(requirement: Requirement, surroundings: Surroundings): Prom
 }
 
 function checkProgram(requirement: Of<'program'>): Diagnostic | undefined {
-  const { program, path, help, origin } = requirement;
+  const { program, path, optional, help, origin } = requirement;
   if (path !== undefined && isExecutable(path)) return undefined;
-  const message =
+  const lack =
     path === undefined || path === program
       ? `${program} is not installed`
       : `${program} is not where it was found before: ${path}`;
-  return { severity: 'error', code: 'program-missing', message, help, origin };
+  const message = optional ? `${lack}; the VM starts without it` : lack;
+  return { severity: optional ? 'warning' : 'error', code: 'program-missing', message, help, origin };
 }
 
 function checkPath(requirement: Of<'path'>): Diagnostic | undefined {
@@ -165,13 +166,15 @@ function checkMemory(requirement: Of<'memory'>): Diagnostic | undefined {
 }
 
 async function checkSession(
-  { wants, by, origin }: Of<'session'>,
+  { wants, by, optional, help, origin }: Of<'session'>,
   { session, terminal }: Surroundings,
 ): Promise<Diagnostic | undefined> {
   const fault =
     wants === 'screen' ? await findScreenFault(session) : wants === 'bus' ? await findBusFault(session) : NO_TERMINAL;
   if (!fault || (wants === 'terminal' && terminal !== false)) return undefined;
-  return { severity: 'error', code: 'session-missing', message: `${by}: ${fault.message}`, help: fault.help, origin };
+  const severity = optional ? 'warning' : 'error';
+  const message = `${by}: ${fault.message}${optional ? '; the VM starts without it' : ''}`;
+  return { severity, code: 'session-missing', message, help: help ?? fault.help, origin };
 }
 
 const NO_TERMINAL = {

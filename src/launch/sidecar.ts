@@ -1,15 +1,17 @@
 import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import type { Sidecar } from '../plan/plan.ts';
 import { type Child, describeExit, lastWords } from './child.ts';
+import { canSeeClients, hasClient, isListening } from './endpoint.ts';
 import { poll } from './poll.ts';
 import { canConnect } from './port.ts';
-import { isListening } from './socket.ts';
-import { record, type Start, startRecorded } from './start.ts';
+import { record, recordReason, type Start, startRecorded } from './start.ts';
 
 /** Milliseconds that something QEMU opens itself may take to answer. */
 const NEEDS_PATIENCE = 10_000;
-/** Milliseconds after which a program without a sign of readiness, such as a viewer, counts as started. */
+/** Milliseconds after which a program of which nothing can be seen but its life counts as started. */
 const SETTLING = 400;
+/** Milliseconds that a viewer may take until it is connected. */
+const CONNECTING = 10_000;
 
 /**
  * Starts a sidecar that QEMU needs and waits until it is ready.
@@ -30,6 +32,14 @@ export function findDead(start: Start): EzvmError | undefined {
   return undefined;
 }
 
+/** Records how sidecars ended that QEMU needs and that did not live until the start was complete. */
+export function recordDeaths(start: Start): void {
+  for (const { sidecar, child } of needed(start)) {
+    const exit = child.exit();
+    if (exit) recordReason(start, sidecar.name, describeExit(exit));
+  }
+}
+
 /** Rejects, with the error that names it, when a sidecar that QEMU needs ends; never resolves. */
 export function rejectOnDeath(start: Start): Promise<never> {
   return Promise.race(
@@ -48,41 +58,62 @@ function needed(start: Start): { sidecar: Sidecar; child: Child }[] {
 }
 
 /** Starts a sidecar that needs QEMU; the VM runs on if that fails, and the warning says why. */
-export async function startAfter(start: Start, sidecar: Sidecar): Promise<Diagnostic | undefined> {
+export async function startAfter(start: Start, sidecar: Sidecar): Promise<Diagnostic[]> {
+  const { name, origin } = sidecar;
+  let child: Child | undefined;
+  let warning: Diagnostic | undefined;
   try {
     await awaitNeeds(start, sidecar);
-    const child = await startSidecar(start, sidecar);
-    if (sidecar.ready) await awaitReady(start, sidecar, child);
-    else if (await poll(() => child.exit() !== undefined, SETTLING, child.ended)) {
-      const exit = child.exit();
-      if (exit && (exit.code !== 0 || exit.signal))
-        throw failed(sidecar, child, `${sidecar.name} ${describeExit(exit)}${lastWords(child)}`);
-    }
-    return undefined;
+    child = await startSidecar(start, sidecar);
+    await awaitShown(start, sidecar, child);
   } catch (error) {
     if (!(error instanceof EzvmError)) throw error;
     const [cause] = error.diagnostics;
-    return {
-      severity: 'warning',
-      code: cause?.code ?? 'sidecar-failed',
-      message: cause?.code === 'interrupted' ? `${sidecar.name} was not waited for any longer` : error.message,
-      help: cause?.help,
-      origin: sidecar.origin,
-    };
+    const message = cause?.code === 'interrupted' ? `${name} was not waited for any longer` : error.message;
+    warning = { severity: 'warning', code: cause?.code ?? 'sidecar-failed', message, help: cause?.help, origin };
+  }
+  const exit = child?.exit();
+  if (exit) recordReason(start, name, describeExit(exit));
+  else if (!child && warning) recordReason(start, name, warning.message.replace(`${name} `, ''));
+  return warning ? [warning] : [];
+}
+
+/**
+ * Waits until a sidecar that needs QEMU is ready, or connected to what it needs, or has ended well.
+ * @throws EzvmError exit 3 with what it said last when it ended otherwise, or did not get there in time
+ */
+export async function awaitShown(start: Start, sidecar: Sidecar, child: Child): Promise<void> {
+  const { name, needs } = sidecar;
+  if (sidecar.ready) return awaitReady(start, sidecar, child);
+  const watched = needs !== undefined && canSeeClients();
+  const look = (): boolean => watched && hasClient(needs);
+  const connecting = poll(look, watched ? CONNECTING : SETTLING, child.ended);
+  const isConnected = await start.interruption.race(connecting);
+  const exit = child.exit();
+  if (exit && exit.code !== 0) throw failed(sidecar, child, `${name} ${describeExit(exit)}${lastWords(child)}`);
+  if (watched && !isConnected && !exit) {
+    const late = `has not connected to ${placeOf(needs)} within ${CONNECTING / 1000} s`;
+    throw failed(sidecar, child, `${name} runs, but ${late}${lastWords(child)}`);
   }
 }
 
-async function startSidecar(start: Start, sidecar: Sidecar): Promise<Child> {
+/** Starts the program of a sidecar and records it, in place of an earlier one of that name. */
+export async function startSidecar(start: Start, sidecar: Sidecar): Promise<Child> {
   start.progress(`starting ${sidecar.name}`);
   const { name, when } = sidecar;
   const child = await startRecorded(start, name, sidecar.argv);
   const entry = { ...child.identity, name, when, logOffset: child.log.offset };
-  record(start, { sidecars: [...start.state.sidecars, entry] });
+  const { [name]: _, ...reasons } = start.state.reasons ?? {};
+  record(start, { sidecars: [...start.state.sidecars.filter((one) => one.name !== name), entry], reasons });
   await start.step(`${name}: recorded`);
   return child;
 }
 
-async function awaitReady(start: Start, sidecar: Sidecar, child: Child): Promise<void> {
+/**
+ * Waits until a sidecar has opened its socket.
+ * @throws EzvmError exit 3 with what it said last when it ended first, or took too long
+ */
+export async function awaitReady(start: Start, sidecar: Sidecar, child: Child): Promise<void> {
   const { ready, name } = sidecar;
   if (!ready) return;
   const looking = poll(() => isListening(ready.socket), ready.timeout * 1000, child.ended);
@@ -94,18 +125,24 @@ async function awaitReady(start: Start, sidecar: Sidecar, child: Child): Promise
   await start.step(`${name}: ready`);
 }
 
-async function awaitNeeds(start: Start, sidecar: Sidecar): Promise<void> {
+/**
+ * Waits until something answers where a sidecar wants to connect to.
+ * @throws EzvmError exit 3 when nothing does
+ */
+export async function awaitNeeds(start: Start, sidecar: Sidecar): Promise<void> {
   const { needs, name } = sidecar;
   if (!needs) return;
   const qemuEnded = Promise.race(start.children.filter((child) => child.name === 'qemu').map((child) => child.ended));
-  const [endpoint, look] =
-    'socket' in needs
-      ? [needs.socket, () => isListening(needs.socket)]
-      : [`${needs.host}:${needs.port}`, () => canConnect(needs.host, needs.port)];
+  const look = (): boolean | Promise<boolean> =>
+    'socket' in needs ? isListening(needs.socket) : canConnect(needs.host, needs.port);
   if (await start.interruption.race(poll(look, NEEDS_PATIENCE, qemuEnded))) return;
-  throw fault(EXIT.host, 'sidecar-failed', `${name} was not started: nothing answers at ${endpoint}`, {
+  throw fault(EXIT.host, 'sidecar-failed', `${name} was not started: nothing answers at ${placeOf(needs)}`, {
     origin: sidecar.origin,
   });
+}
+
+function placeOf(needs: NonNullable<Sidecar['needs']>): string {
+  return 'socket' in needs ? needs.socket : `${needs.host}:${needs.port}`;
 }
 
 function failed(sidecar: Sidecar, child: Child, message: string): EzvmError {

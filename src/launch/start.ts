@@ -23,6 +23,11 @@ export interface Start {
   qemu?: { readonly child: Child; readonly qmp: QmpClient };
 }
 
+/** Records why a sidecar does not run. */
+export function recordReason(start: Start, sidecar: string, reason: string): void {
+  record(start, { reasons: { ...start.state.reasons, [sidecar]: reason } });
+}
+
 /** Changes the recorded state of the VM. */
 export function record(start: Start, change: Partial<RunState>): void {
   start.state = { ...start.state, ...change };

@@ -1,4 +1,4 @@
-import type { SidecarEntry, When } from '../catalog/template.ts';
+import type { ProgramEntry, SidecarEntry, When } from '../catalog/template.ts';
 import { formatSize } from '../core/size.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
 import type { PlanContext, PlannedDevice, Resolved } from './device.ts';
@@ -100,33 +100,78 @@ function lookUp(name: string, names: Names, device: PlannedDevice): Value {
 export function emitSidecars(device: PlannedDevice, names: Names, context: PlanContext): Sidecar[] {
   return device.template.sidecars
     .filter((entry) => holds(entry.when, names))
-    .map((entry) => emitSidecar(entry, device, names, context));
+    .flatMap((entry) => emitSidecar(entry, device, names, context));
 }
 
-function emitSidecar(entry: SidecarEntry, device: PlannedDevice, names: Names, context: PlanContext): Sidecar {
+const MOMENTS: { readonly [start: string]: Sidecar['when'] } = {
+  'before-qemu': 'before',
+  'after-qemu': 'after',
+  'when-asked': 'asked',
+};
+
+function emitSidecar(entry: SidecarEntry, device: PlannedDevice, names: Names, context: PlanContext): Sidecar[] {
   const text = (value: string): string => String(substituteText(value, names, device) ?? '');
-  const words = entry.argv.flatMap((item) =>
-    typeof item === 'string' ? [text(item)] : holds(item.when, names) ? item.args.map(text) : [],
-  );
-  const [program = '', ...rest] = words;
-  const path = context.facts.programs[program];
-  context.require({
-    kind: 'program',
-    program,
-    ...(path !== undefined && { path }),
-    help: `install the package ${entry.package ?? program}`,
-    origin: device.origin,
+  const able = entry.programs.flatMap((program) => {
+    const argv = wordsOf(program, device, names);
+    return argv ? [{ argv, package: program.package ?? argv[0] }] : [];
   });
+  const chosen = able.find(({ argv: [program = ''] }) => context.facts.programs[program]) ?? able[0];
+  if (!chosen) {
+    context.refuse({
+      code: 'combination-refused',
+      message: `no ${entry.name} can do all that ${device.id} asks for`,
+      help: `each of its settings is known to some program only; see: templates/devices/${device.section}/${device.template.type}.yaml`,
+      origin: device.origin,
+    });
+    return [];
+  }
+  const [program = '', ...rest] = chosen.argv;
+  const path = context.facts.programs[program];
+  const when = MOMENTS[text(entry.start)] ?? 'after';
+  const packages = [...new Set(able.map((one) => one.package))].join(' or ');
+  const view = `ezvm view ${context.spec.name}`;
+  const help = `install the package ${packages}${when === 'before' ? '' : `, then: ${view}`}`;
+  if (when !== 'asked')
+    context.require({
+      kind: 'program',
+      program,
+      ...(path !== undefined && { path }),
+      ...(when === 'after' && { optional: true }),
+      help,
+      origin: device.origin,
+    });
+  if (when === 'after')
+    context.require({
+      kind: 'session',
+      wants: 'screen',
+      by: entry.name,
+      optional: true,
+      help: `from a terminal on your desktop: ${view}`,
+      origin: device.origin,
+    });
   const { connects } = entry;
   const socket = text(connects?.socket ?? '');
-  return {
+  const sidecar: Sidecar = {
     name: entry.name,
     argv: [path ?? program, ...rest],
-    when: entry.start === 'before-qemu' ? 'before' : 'after',
+    when,
+    help,
     ...(entry.ready && { ready: { socket: text(entry.ready.socket), timeout: entry.ready.timeout ?? 10 } }),
     ...(connects && {
       needs: socket !== '' ? { socket } : { host: text(connects.host ?? ''), port: Number(text(connects.port ?? '')) },
     }),
+    ...(text(entry['on-close'] ?? '') === 'stop' && { onClose: 'stop' }),
+    ...(entry.reconnects && { reconnects: true }),
     origin: device.origin,
   };
+  return [sidecar];
+}
+
+/** The argv of a program; undefined when its condition does not hold or one of its words is null. */
+function wordsOf({ when, argv }: ProgramEntry, device: PlannedDevice, names: Names): string[] | undefined {
+  if (!holds(when, names)) return undefined;
+  const words = argv
+    .flatMap((item) => (typeof item === 'string' ? [item] : holds(item.when, names) ? item.args : []))
+    .map((word) => substituteText(word, names, device));
+  return words.includes(null) ? undefined : words.map(String);
 }

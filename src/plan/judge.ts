@@ -18,9 +18,9 @@ function judge(requirement: Requirement, facts: HostFacts): Diagnostic[] {
       return requirement.path === undefined
         ? [
             {
-              severity: 'error',
+              severity: requirement.optional ? 'warning' : 'error',
               code: 'program-missing',
-              message: `${requirement.program} is not installed`,
+              message: `${requirement.program} is not installed${requirement.optional ? '; the VM starts without it' : ''}`,
               help: requirement.help,
               origin,
             },
@@ -46,10 +46,10 @@ function judge(requirement: Requirement, facts: HostFacts): Diagnostic[] {
       return lacksSession(requirement.wants, facts)
         ? [
             {
-              severity: 'error',
+              severity: requirement.optional ? 'warning' : 'error',
               code: 'session-missing',
               message: `${requirement.by} needs ${requirement.wants === 'bus' ? 'a session bus' : 'a graphical session'}, and there is none`,
-              help: 'start it from a terminal on your desktop',
+              help: requirement.help ?? 'start it from a terminal on your desktop',
               origin,
             },
           ]

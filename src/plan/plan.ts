@@ -39,21 +39,28 @@ export interface PlannedVm {
 export interface Sidecar {
   readonly name: string;
   readonly argv: readonly string[];
-  /** `before`: QEMU needs it. `after`: it needs QEMU, like a viewer. */
-  readonly when: 'before' | 'after';
+  /** `before`: QEMU needs it. `after`: it needs QEMU, like a viewer. `asked`: the same, started by `ezvm view` only. */
+  readonly when: 'before' | 'after' | 'asked';
+  /** What to do where its program is not installed. */
+  readonly help?: string;
   /** What shows that it is ready; absent when being alive is all that can be seen. */
   readonly ready?: { readonly socket: string; readonly timeout: number };
   /** For `after`: the socket (path, or host and port) that must answer before it is started. */
   readonly needs?: { readonly socket: string } | { readonly host: string; readonly port: number };
+  /** Closing it shuts the VM down. */
+  readonly onClose?: 'stop';
+  /** QEMU connects to it again, so it can be started again while QEMU runs. */
+  readonly reconnects?: true;
   readonly origin?: Origin | undefined;
 }
 
 export type Requirement =
-  /** A program that must be installed; `package` is what to install where the distribution calls it differently. */
+  /** A program that must be installed; without an `optional` one the VM starts all the same. */
   | {
       readonly kind: 'program';
       readonly program: string;
       readonly path?: string;
+      readonly optional?: true;
       readonly help: string;
       readonly origin?: Origin | undefined;
     }
@@ -84,12 +91,15 @@ export type Requirement =
       readonly targets?: readonly string[];
       readonly origin?: Origin | undefined;
     }
-  /** What of the session of whoever starts it QEMU itself uses: a screen for its window, the message bus, the terminal. */
+  /** What of the session of whoever starts it is used: a screen for a window, the message bus, the terminal. */
   | {
       readonly kind: 'session';
       readonly wants: 'screen' | 'bus' | 'terminal';
       /** What wants it. */
       readonly by: string;
+      /** Without it the VM starts all the same. */
+      readonly optional?: true;
+      readonly help?: string;
       readonly origin?: Origin | undefined;
     }
   /** Bytes of memory the guest will use. */

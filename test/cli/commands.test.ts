@@ -169,7 +169,7 @@ describe('args', () => {
     ]);
     expect(printed.sidecars.map(({ name, when }) => [name, when])).toEqual([
       ['swtpm', 'before'],
-      ['remote-viewer', 'after'],
+      ['viewer', 'after'],
     ]);
   });
 

@@ -32,7 +32,7 @@ function bystander(argv: readonly string[] = ['/bin/sleep', '600'], detached = t
 }
 
 describe('a QEMU that was killed', () => {
-  it('is told about once, with what it said, and its sockets are no obstacle', async () => {
+  it('is told about until the next start, with what it said, and its sockets are no obstacle', async () => {
     const plan = buildPlan(lab, withTpm(lab));
     const { state } = await launch(plan);
     appendFileSync(join(plan.vm.stateDir, 'qemu.log'), 'qemu-system-x86_64: Out of luck\n');
@@ -47,7 +47,17 @@ describe('a QEMU that was killed', () => {
       said: ['qemu-system-x86_64: Out of luck'],
     });
     expect(lab.leftovers()).toEqual([]);
+    for (const _ of ['the second', 'the third'])
+      expect(await statusOf('vm', plan.vm.runDir, plan.vm.stateDir)).toMatchObject({
+        condition: 'crashed',
+        said: ['qemu-system-x86_64: Out of luck'],
+        sidecars: [{ name: 'swtpm', alive: false, needed: true }],
+      });
     expect((await statusOf('vm', plan.vm.runDir)).condition).toBe('stopped');
+
+    await launch(plan);
+    await stop(plan.vm, { force: true });
+    expect((await statusOf('vm', plan.vm.runDir, plan.vm.stateDir)).condition).toBe('stopped');
   });
 
   it('is cleared away by the next start', async () => {

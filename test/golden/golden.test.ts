@@ -16,7 +16,7 @@ const PLACE = '/home/alice/vms';
 interface Sidecar {
   readonly name: string;
   readonly argv: readonly string[];
-  readonly when: 'before' | 'after';
+  readonly when: 'before' | 'after' | 'asked';
 }
 
 let program: Program;
@@ -59,7 +59,7 @@ describe.each(VMS)('$folder/$name', ({ folder, name }) => {
   it('has the sidecars that its golden shows', async () => {
     const { sidecars } = JSON.parse(await args(folder, name, '--json')) as { sidecars: Sidecar[] };
     const text = sidecars.flatMap(({ name, argv, when }) => [
-      `${name} (${when} QEMU)`,
+      `${name} (${when === 'asked' ? 'when asked' : `${when} QEMU`})`,
       ...argv.map((word) => `  ${word}`),
     ]);
     await expect(placed(`${text.join('\n') || 'none'}\n`)).toMatchFileSnapshot(join('sidecars', `${name}.txt`));

@@ -26,11 +26,17 @@ function viewer(script: string, more: Partial<Sidecar> = {}): Sidecar {
   };
 }
 
+/** A viewer that connects to where a viewer would. */
+function connecting(where: string | number, needs: NonNullable<Sidecar['needs']>): Sidecar {
+  const place = typeof where === 'string' ? JSON.stringify(where) : `${where}, '127.0.0.1'`;
+  const program = `require('net').connect(${place}).on('data', () => {}); setInterval(() => {}, 1000); // ${lab.dir}/`;
+  return { ...viewer(''), argv: [process.execPath, '-e', program], needs };
+}
+
 describe('a sidecar that needs QEMU', () => {
   it('is started once its socket answers, shown by status and ended by stop', async () => {
-    const plan = buildPlan(lab, {
-      sidecars: [viewer('sleep 600', { needs: { socket: join(lab.runRoot, 'vm', 'qmp.sock') } })],
-    });
+    const socket = join(lab.runRoot, 'vm', 'qmp.sock');
+    const plan = buildPlan(lab, { sidecars: [connecting(socket, { socket })] });
     const { state, warnings } = await launch(plan);
     expect(warnings).toEqual([]);
     const [recorded] = state.sidecars;
@@ -70,10 +76,10 @@ describe('a sidecar that needs QEMU', () => {
   });
 
   it('waits for a port as well', async () => {
-    const server = createServer((socket) => socket.destroy());
+    const server = createServer((socket) => socket.on('error', () => {}));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as { port: number };
-    const plan = buildPlan(lab, { sidecars: [viewer('sleep 600', { needs: { host: '127.0.0.1', port } })] });
+    const plan = buildPlan(lab, { sidecars: [connecting(port, { host: '127.0.0.1', port })] });
     const { state, warnings } = await launch(plan);
     server.close();
     expect(warnings).toEqual([]);

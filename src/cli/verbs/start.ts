@@ -2,6 +2,7 @@ import { type Diagnostic, EXIT } from '../../core/diagnostic.ts';
 import { type Launched, launch } from '../../launch/launch.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { CliContext } from '../context.ts';
+import { ezvmArgv } from '../ezvm-argv.ts';
 import { makePlan } from '../pipeline.ts';
 import { PLAN_FLAGS, type Verb } from '../verb.ts';
 
@@ -19,6 +20,7 @@ export const verb: Verb = {
     const launched = await launch(plan, {
       foreground: flags['foreground'] === true,
       session: facts.session,
+      ezvm: ezvmArgv(context),
       ...(context.interactive && { onProgress: (text: string) => context.err(`${text}\n`) }),
       onRunning: (running) => tell(plan, running, context),
     });

@@ -1,5 +1,7 @@
+import type { SidecarStatus } from '../../admin/crash.ts';
 import { statusOf, statusOfAll, type VmStatus } from '../../admin/status.ts';
 import { EXIT } from '../../core/diagnostic.ts';
+import { dirsOf } from '../dirs.ts';
 import { printable } from '../print/diagnostics.ts';
 import { resolveVm, runRoot } from '../running.ts';
 import { JSON_FLAG, type Verb } from '../verb.ts';
@@ -21,7 +23,7 @@ export const verb: Verb = {
       return EXIT.ok;
     }
     const { name, runDir } = await resolveVm(ref, context);
-    const status = await statusOf(name, runDir);
+    const status = await statusOf(name, runDir, `${dirsOf(context).state}/${name}`);
     context.out(flags['json'] ? `${JSON.stringify(status, undefined, 2)}\n` : printStatus(status));
     return ['running', 'paused', 'starting', 'stopping'].includes(status.condition) ? EXIT.ok : EXIT.state;
   },
@@ -38,11 +40,23 @@ function printStatus(status: VmStatus): string {
   if (status.sockets) lines.push(`  monitor  ${status.sockets.monitor}`, `  qmp      ${status.sockets.qmp}`);
   for (const sidecar of status.sidecars)
     lines.push(
-      `  sidecar  ${sidecar.name}: ${sidecar.alive ? `alive (pid ${sidecar.pid})` : 'ended'}`,
+      `  sidecar  ${sidecar.name}: ${describeSidecar(sidecar)}`,
       ...(sidecar.said ?? []).map((line) => `             ${line}`),
+      ...(sidecar.alive || status.pid === undefined
+        ? []
+        : [
+            `    help   ${sidecar.needed ? `ezvm restart-sidecar ${status.name} ${sidecar.name}` : `ezvm view ${status.name}`}`,
+          ]),
     );
   lines.push(...(status.said ?? []).map((line) => `  qemu said: ${line}`));
   return `${lines.map(printable).join('\n')}\n`;
+}
+
+/** Only the ezvm that started it could be told how it ended, and that one has long gone in most cases. */
+function describeSidecar({ alive, pid, needed, reason }: SidecarStatus): string {
+  if (alive) return `alive (pid ${pid})`;
+  const end = reason ?? 'has ended; nobody was there to see how';
+  return `${needed ? 'DEAD, and QEMU needs it: ' : ''}${end}`;
 }
 
 /** `42 s`, `3 min`, `2 h 5 min` */

@@ -3,8 +3,8 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { isListening } from '../../src/launch/endpoint.ts';
 import { checkPort } from '../../src/launch/port.ts';
-import { isListening } from '../../src/launch/socket.ts';
 
 let dir: string;
 beforeEach(() => {

@@ -1,0 +1,94 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { isRecord } from '../core/json.ts';
+import type { Plan } from '../plan/plan.ts';
+import { lastLines, logPath } from './log.ts';
+import { isAlive } from './process.ts';
+import { replaceFile, runFiles } from './run-dir.ts';
+import type { RunState } from './state.ts';
+
+/** One sidecar's part of a VM's status. */
+export interface SidecarStatus {
+  readonly name: string;
+  /** Absent when it was never started. */
+  readonly pid?: number;
+  readonly alive: boolean;
+  /** QEMU cannot do without it. */
+  readonly needed: boolean;
+  /** Why it does not run, such as `exited with status 1`; absent where no ezvm was there to see it end. */
+  readonly reason?: string;
+  /** What it said last, when it is dead. */
+  readonly said?: readonly string[];
+}
+
+/** How a VM's run ended that did not end by itself. */
+export interface Crash {
+  readonly reason: string;
+  /** Absolute path of the VM file. */
+  readonly file: string;
+  readonly sidecars: readonly SidecarStatus[];
+  /** What QEMU said last. */
+  readonly said?: readonly string[];
+}
+
+/** How the sidecars of a VM are that were to be started. */
+export function sidecarStatuses(state: RunState, plan: Plan): SidecarStatus[] {
+  return plan.sidecars.flatMap(({ name, when }): SidecarStatus[] => {
+    const started = state.sidecars.find((one) => one.name === name);
+    const reason = state.reasons?.[name];
+    if (!started && reason === undefined) return [];
+    const alive = started !== undefined && isAlive(started);
+    const said =
+      started && !alive ? lastLines({ path: logPath(plan.vm.stateDir, name), offset: started.logOffset }) : undefined;
+    return [
+      {
+        name,
+        ...(started && { pid: started.pid }),
+        alive,
+        needed: when === 'before',
+        ...(!alive && reason !== undefined && { reason }),
+        ...(said && { said }),
+      },
+    ];
+  });
+}
+
+/** What there is to tell of a run whose QEMU is gone; undefined when it ended in order. */
+export function findCrash(state: RunState, plan: Plan): Crash | undefined {
+  const common = { file: plan.vm.file, sidecars: sidecarStatuses(state, plan) };
+  if (state.phase === 'starting') return { reason: 'the ezvm that was starting it was killed', ...common };
+  // A QEMU that ends in order removes its pidfile.
+  if (!existsSync(runFiles(plan.vm.runDir).pidfile)) return undefined;
+  const said = lastLines({ path: logPath(plan.vm.stateDir, 'qemu'), offset: state.qemu?.logOffset ?? 0 });
+  return { reason: 'QEMU was killed or crashed', ...common, said };
+}
+
+/** Keeps a crash beside the VM's state, for everybody who asks until the VM is started again. */
+export function noteCrash(stateDir: string, crash: Crash): void {
+  try {
+    replaceFile(notePath(stateDir), `${JSON.stringify(crash)}\n`);
+  } catch {
+    // A state directory that is gone or full must not keep the VM from being tidied up.
+  }
+}
+
+/** The crash that ended the VM's last run, if one did. */
+export function readCrash(stateDir: string): Crash | undefined {
+  try {
+    const crash: unknown = JSON.parse(readFileSync(notePath(stateDir), 'utf8'));
+    return isRecord(crash) && typeof crash['reason'] === 'string' && Array.isArray(crash['sidecars'])
+      ? (crash as unknown as Crash)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A new start makes an old crash history. */
+export function forgetCrash(stateDir: string): void {
+  rmSync(notePath(stateDir), { force: true });
+}
+
+function notePath(stateDir: string): string {
+  return join(stateDir, 'crash.json');
+}

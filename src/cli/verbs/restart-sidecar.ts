@@ -1,0 +1,24 @@
+import { EXIT } from '../../core/diagnostic.ts';
+import { findSession } from '../../host/session.ts';
+import { restartSidecar } from '../../launch/restart.ts';
+import { ezvmArgv } from '../ezvm-argv.ts';
+import { resolveVm } from '../running.ts';
+import type { Verb } from '../verb.ts';
+
+export const verb: Verb = {
+  usage: 'restart-sidecar NAME|FILE SIDECAR',
+  summary: 'Starts a program beside a running VM once more, where QEMU can do with that; `ezvm status` names them.',
+  example: 'ezvm restart-sidecar windows-11 looking-glass-client',
+  flags: {},
+  words: [2, 2],
+  async run([ref = '', sidecar = ''], _, context) {
+    const vm = await resolveVm(ref, context);
+    await restartSidecar(vm, sidecar, {
+      session: findSession(context.env),
+      ezvm: ezvmArgv(context),
+      ...(context.interactive && { onProgress: (text: string) => context.err(`${text}\n`) }),
+    });
+    context.err(`${sidecar} of ${vm.name} is running\n`);
+    return EXIT.ok;
+  },
+};
