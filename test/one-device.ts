@@ -34,13 +34,13 @@ export function choicesOf({ type, of }: ParamSpec): readonly ParamValue[] | unde
 }
 
 /** A machine with nothing on it but plain VGA (without it QEMU 7.2 dies of a window in full screen) and what a device brings. */
-const EMPTY = specOf(
+export const EMPTY = specOf(
   'template: other\nmemory: 64M\nrng: none\nsmbios: none\ndisplay: none\naudio: none\nusb: none\n',
   CATALOG,
 ).spec;
 
-/** An otherwise empty VM with one device; parameters that `values` does not name have their defaults. */
-export function specWith({ section, template }: DeviceType, values: Values): VmSpec {
+/** A device by itself; parameters that `values` does not name have their defaults. */
+export function deviceWith({ section, template }: DeviceType, values: Values): DeviceSpec {
   const id = section.internal ? template.type : section.plural === undefined ? section.name : `${section.plural}0`;
   const params = Object.fromEntries(
     Object.entries(template.params).map(([name, spec]) => {
@@ -48,6 +48,11 @@ export function specWith({ section, template }: DeviceType, values: Values): VmS
       return [name, Object.hasOwn(values, name) ? { ...fallback, value: values[name] ?? null } : fallback];
     }),
   );
-  const device: DeviceSpec = { section: section.name, id, template, params, index: 0, origin: undefined };
-  return { ...EMPTY, devices: [...EMPTY.devices.filter((other) => other.section !== section.name), device] };
+  return { section: section.name, id, template, params, index: 0, origin: undefined };
+}
+
+/** An otherwise empty VM with one device. */
+export function specWith(device: DeviceType, values: Values): VmSpec {
+  const others = EMPTY.devices.filter(({ section }) => section !== device.section.name);
+  return { ...EMPTY, devices: [...others, deviceWith(device, values)] };
 }

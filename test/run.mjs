@@ -19,6 +19,7 @@ const TIERS = {
   unit: vitest,
   golden: vitest,
   laws: vitest,
+  versions: vitest,
   accept: (name) => prepared(name, 'test/qemus.mjs'),
   fault: vitest,
   boot: (name) => prepared(name, 'etc/demo/guest.mjs'),

@@ -14,6 +14,7 @@ const TIERS: Record<string, { files: string[]; timeout: number }> = {
   },
   golden: { files: ['test/golden/**/*.test.ts'], timeout: 60 * SECONDS },
   laws: { files: ['test/laws/**/*.test.ts'], timeout: 60 * SECONDS },
+  versions: { files: ['test/versions/**/*.test.ts'], timeout: 120 * SECONDS },
   accept: { files: ['test/accept/**/*.test.ts'], timeout: 240 * SECONDS },
   fault: { files: ['test/fault/**/*.test.ts'], timeout: 240 * SECONDS },
   boot: { files: ['test/boot/**/*.test.ts'], timeout: 240 * SECONDS },

@@ -82,7 +82,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     kind: 'unmet' as const,
     code: 'qemu-too-old',
     message,
-    help: 'install a newer QEMU or choose another type',
+    help: 'install a newer QEMU, or choose something else',
     targets: emitted.flatMap((one) => (one.id === id ? one.options.map(targetOf) : [])),
     origin,
   }));

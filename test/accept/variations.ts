@@ -66,6 +66,20 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
   }
 }
 
+/** A value for each parameter that has to be given. */
+export function requiredOf({ template: { params } }: DeviceType, surroundings: Surroundings): Values {
+  return Object.fromEntries(
+    Object.entries(params)
+      .filter(([, spec]) => isRequired(spec))
+      .map(([name, spec]) => [name, given(name, spec, surroundings)]),
+  );
+}
+
+/** A device of the host's is none here, whatever its default is; QEMU would make a file of that name. */
+function isRequired({ required, expect, default: fallback }: ParamSpec): boolean {
+  return required === true || (expect === 'device' && fallback !== undefined);
+}
+
 export interface Variation {
   readonly label: string;
   readonly values: (surroundings: Surroundings) => Values;
@@ -80,9 +94,6 @@ export function variationsOf({ name, template: { params } }: DeviceType): Variat
     ),
     ...more,
   });
-  // A device of the host's is none here, whatever its default is; QEMU would make a file of that name.
-  const required = ({ required, expect, default: fallback }: ParamSpec): boolean =>
-    required === true || (expect === 'device' && fallback !== undefined);
   const open = specs.filter(([, spec]) => !choicesOf(spec));
   const listed = specs.flatMap(([key, spec]) => choicesOf(spec)?.map((value) => [key, value] as const) ?? []);
   const rows =
@@ -92,18 +103,18 @@ export function variationsOf({ name, template: { params } }: DeviceType): Variat
         )
       : [];
   return [
-    { label: 'as it comes', values: fill(required, {}) },
-    ...(open.some(([, spec]) => !required(spec))
+    { label: 'as it comes', values: fill(isRequired, {}) },
+    ...(open.some(([, spec]) => !isRequired(spec))
       ? [{ label: 'with all that can be given', values: fill((spec) => !choicesOf(spec), {}) }]
       : []),
     ...listed
       .filter(([key, value]) => params[key]?.default !== value)
-      .map(([key, value]) => ({ label: `${key} ${value}`, values: fill(required, { [key]: value }) })),
+      .map(([key, value]) => ({ label: `${key} ${value}`, values: fill(isRequired, { [key]: value }) })),
     ...rows.map((row) => ({
       label: Object.entries(row)
         .map(([key, value]) => `${key} ${value}`)
         .join(', '),
-      values: fill(required, row as Values),
+      values: fill(isRequired, row as Values),
     })),
   ];
 }

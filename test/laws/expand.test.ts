@@ -87,7 +87,8 @@ describe('L5, L6, L8: every combination of enumerated parameters', () => {
 describe('the vocabulary', () => {
   const hard = DEVICES.filter(({ template }) => template.resolver !== undefined).map(({ name }) => name);
 
-  it(`has code for ${hard.length} of ${DEVICES.length} device types, less than a third (${hard.join(', ')})`, () => {
+  it('has code for less than a third of the device types', () => {
+    process.stdout.write(`${hard.length} of ${DEVICES.length} device types need code: ${hard.join(', ')}\n`);
     expect(hard.length).toBeLessThan(DEVICES.length / 3);
   });
 
