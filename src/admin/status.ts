@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { EzvmError } from '../core/diagnostic.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, Relaxation } from '../plan/plan.ts';
 import { connectQmp, type QmpClient } from '../qemu/qmp.ts';
 import { findCrash, readCrash, type SidecarStatus, sidecarStatuses } from './crash.ts';
 import { isAlive } from './process.ts';
@@ -27,6 +27,8 @@ export interface VmStatus {
   /** Absolute path of the VM file it was started from. */
   readonly file?: string;
   readonly sockets?: { readonly qmp: string; readonly monitor: string };
+  /** Where its QEMU is less confined than it could be. */
+  readonly relaxed?: readonly Relaxation[];
   readonly sidecars: readonly SidecarStatus[];
   /** What QEMU said last, of a VM that crashed. */
   readonly said?: readonly string[];
@@ -93,6 +95,7 @@ async function look(name: string, runDir: string): Promise<VmStatus | 'abandoned
     pid: state.qemu.pid,
     uptime: Math.max(0, seconds),
     sockets: { qmp: plan.vm.qmpSocket, monitor: plan.vm.monitorSocket },
+    relaxed: plan.qemu.relaxed,
   };
   if (state.phase === 'stopping' && state.stopper && isAlive(state.stopper)) return { ...up, condition: 'stopping' };
   return { ...up, ...(await ask(plan.vm.qmpSocket)) };

@@ -54,6 +54,7 @@ export function factsFromAnswers(answers: readonly Answered[], binary: string): 
     displays: helpOf(answers, '-display help') ?? without(enumOf(answers, 'query-display-options', 'type'), 'default'),
     tpmTypes: strings(answerTo(answers, 'query-tpm-types')),
     spice: 'spice' in optionsOf(answers),
+    sandbox: 'sandbox' in optionsOf(answers),
   };
 }
 

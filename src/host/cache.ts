@@ -15,7 +15,7 @@ import { dirname } from 'node:path';
 import { isRecord } from '../core/json.ts';
 
 /** Goes up whenever what is kept changes its shape or meaning. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /**
  * What was kept in `file` under `key`.

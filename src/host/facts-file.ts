@@ -27,6 +27,7 @@ const qemu = z.object({
   displays: words,
   tpmTypes: words,
   spice: z.boolean(),
+  sandbox: z.boolean(),
 });
 
 const firmware = z.object({

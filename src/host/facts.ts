@@ -66,6 +66,8 @@ export interface QemuFacts {
   readonly tpmTypes: readonly string[];
   /** `-spice` is known to this build. */
   readonly spice: boolean;
+  /** It was built with a sandbox. */
+  readonly sandbox: boolean;
 }
 
 /** The part of QEMU's docs/interop/firmware.json that a choice needs. */

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { type LogMark, lastLines, openLog } from '../admin/log.ts';
 import { identify, type ProcessIdentity } from '../admin/process.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
+import type { Handed } from './descriptor.ts';
 import { hostFault, reasonOf } from './host-fault.ts';
 
 /** How a process ended. */
@@ -36,6 +37,8 @@ export interface ChildOptions {
   readonly channel?: boolean;
   /** It draws on our terminal and reads from it; what it complains of still goes to its log. */
   readonly terminal?: boolean;
+  /** Open files that it gets under numbers of its own. */
+  readonly handed?: readonly Handed[];
 }
 
 /**
@@ -51,11 +54,7 @@ export async function startChild(name: string, argv: readonly string[], options:
       cwd: '/',
       detached: true,
       env: options.environment,
-      stdio: [
-        ...(options.terminal ? [0, 1] : ['ignore' as const, log.fd]),
-        log.fd,
-        options.channel ? 'pipe' : 'ignore',
-      ],
+      stdio: stdioOf(log.fd, options),
     });
   } finally {
     closeSync(log.fd);
@@ -81,6 +80,16 @@ export async function startChild(name: string, argv: readonly string[], options:
     exit: () => exit,
     release: () => child.unref(),
   };
+}
+
+function stdioOf(log: number, { terminal, channel, handed = [] }: ChildOptions): (number | 'ignore' | 'pipe')[] {
+  const stdio: (number | 'ignore' | 'pipe')[] = terminal ? [0, 1] : ['ignore', log];
+  stdio.push(log, channel ? 'pipe' : 'ignore');
+  for (const { fd, from } of handed) {
+    while (stdio.length < fd) stdio.push('ignore');
+    stdio[fd] = from;
+  }
+  return stdio;
 }
 
 /** `exited with status 1` or `was killed by SIGSEGV`. */

@@ -4,7 +4,8 @@ import { type Diagnostic, EXIT, EzvmError } from '../core/diagnostic.ts';
 import { formatSize } from '../core/size.ts';
 import { isExecutable } from '../host/programs.ts';
 import { findBusFault, findScreenFault } from '../host/session.ts';
-import type { Plan, Requirement } from '../plan/plan.ts';
+import type { Descriptor, Plan, Requirement } from '../plan/plan.ts';
+import { closeHanded, openDescriptors } from './descriptor.ts';
 import { reasonOf } from './host-fault.ts';
 import { checkPort } from './port.ts';
 
@@ -30,6 +31,8 @@ export async function preflight(plan: Plan, surroundings: Surroundings): Promise
     checkStateDir(plan.vm.stateDir),
   ];
   for (const requirement of plan.requirements) found.push(await check(requirement, surroundings));
+  // What is missing or denied is told already, in words of its own.
+  if (!found.some((one) => one?.severity === 'error')) found.push(...plan.qemu.descriptors.flatMap(tryToOpen));
   const qemu = plan.qemu.argv[0] ?? '';
   const checked = plan.requirements.some((one) => one.kind === 'program' && (one.path ?? one.program) === qemu);
   if (!checked) found.push(checkProgram({ kind: 'program', program: qemu, path: qemu, help: 'install QEMU' }));
@@ -37,6 +40,16 @@ export async function preflight(plan: Plan, surroundings: Surroundings): Promise
   const diagnostics = found.filter((diagnostic) => diagnostic !== undefined);
   if (diagnostics.some((diagnostic) => diagnostic.severity === 'error')) throw new EzvmError(diagnostics, EXIT.host);
   return diagnostics;
+}
+
+function tryToOpen(descriptor: Descriptor): readonly Diagnostic[] {
+  try {
+    closeHanded(openDescriptors([descriptor]));
+    return [];
+  } catch (error) {
+    if (error instanceof EzvmError) return error.diagnostics;
+    throw error;
+  }
 }
 
 type Of<Kind extends Requirement['kind']> = Extract<Requirement, { kind: Kind }>;

@@ -3,6 +3,7 @@ import { runFiles } from '../admin/run-dir.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { connectQmp, type QmpClient, QmpError, QmpLost } from '../qemu/qmp.ts';
 import { type Child, lastWords } from './child.ts';
+import { closeHanded, openDescriptors } from './descriptor.ts';
 import { refusal } from './refusal.ts';
 import { findDead, rejectOnDeath } from './sidecar.ts';
 import { record, type Start, startRecorded } from './start.ts';
@@ -27,7 +28,9 @@ export async function startQemu(start: Start): Promise<NonNullable<Start['qemu']
   const argv = [...qemu.argv, ...launchArgs(vm.runDir)];
   const terminal = requirements.some((one) => one.kind === 'session' && one.wants === 'terminal');
   start.progress('starting QEMU');
-  const child = await startRecorded(start, 'qemu', argv, { channel: true, terminal });
+  const handed = openDescriptors(qemu.descriptors);
+  const options = { channel: true, terminal, handed };
+  const child = await startRecorded(start, 'qemu', argv, options).finally(() => closeHanded(handed));
   record(start, { qemu: { ...child.identity, argv, logOffset: child.log.offset } });
   await start.step('qemu: recorded');
   try {

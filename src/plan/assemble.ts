@@ -9,10 +9,11 @@ import { renderOptions } from '../qemu/render.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { assignAddresses } from './address.ts';
 import { applyOverrides, findClashes, findMisfits, findUnspeakable, mergeSingletons, targetOf } from './combine.ts';
+import { addDescriptor, handOver, type WantedDescriptor } from './descriptors.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from './device.ts';
 import { emitOptions, emitSidecars, namesOf, substituteText } from './expand.ts';
 import { gatherDevices } from './gather.ts';
-import type { Plan, Requirement, Sidecar, Step } from './plan.ts';
+import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
 import {
   buildRequirements,
   glRequirements,
@@ -21,6 +22,7 @@ import {
   sessionRequirements,
 } from './requirements.ts';
 import { RESOLVERS } from './resolvers/index.ts';
+import { chooseSandbox, findRelaxations } from './sandbox.ts';
 import { judgeNeeds } from './version-gate.ts';
 
 /** Taken where no QEMU is installed, so that a plan can be made and read all the same. */
@@ -36,6 +38,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   const requirements: Requirement[] = [];
   const steps: Step[] = [];
   const outdated: { id: string; message: string; origin: Origin | undefined }[] = [];
+  const descriptors: Descriptor[] = [];
   const runDir = `${facts.dirs.run}/${spec.name}`;
   const stateDir = `${facts.dirs.state}/${spec.name}`;
   const hooks = {
@@ -43,6 +46,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     require: (requirement: Requirement) => requirements.push(requirement),
     requireNewer: (id: string, message: string, origin: Origin | undefined) => outdated.push({ id, message, origin }),
     step: (step: Step) => steps.push(step),
+    open: (wanted: WantedDescriptor) => addDescriptor(descriptors, wanted),
     refuse: (fault: Omit<Diagnostic, 'severity'>) => diagnostics.push({ severity: 'error', ...fault }),
   };
   const report = (diagnostic: Diagnostic): unknown => diagnostics.push(diagnostic);
@@ -72,8 +76,10 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   const context: PlanContext = { ...start, devices };
 
   const emitted = devices.map((device) => ({ ...expand(device, context), id: device.id }));
-  const own = [...baseOptions(context), ...rootPorts, ...emitted.flatMap(({ options }) => options)];
-  const options = applyOverrides(mergeSingletons(withDisplay(own), report), spec.qemu, report);
+  const deviceOptions = withDisplay([...rootPorts, ...emitted.flatMap(({ options }) => options)]);
+  const sandbox = chooseSandbox(deviceOptions, spec.qemu.args, facts);
+  const own = [...baseOptions(context), ...sandbox, ...deviceOptions];
+  const options = applyOverrides(mergeSingletons(own, report), spec.qemu, report);
   findClashes(options, report);
   findUnspeakable(options, report);
   findMisfits(options, report);
@@ -99,6 +105,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
       facts,
     ),
   );
+  const handed = handOver(options, descriptors);
   const binary = facts.qemu?.binary ?? `qemu-system-${facts.arch}`;
   const plan: Plan = {
     format: 1,
@@ -112,7 +119,12 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
       qmpSocket: `${runDir}/qmp.sock`,
       monitorSocket: `${runDir}/monitor.sock`,
     },
-    qemu: { options, argv: [binary, ...renderOptions(options, 'json', context.version)] },
+    qemu: {
+      options,
+      argv: [binary, ...renderOptions(handed.options, 'json', context.version)],
+      descriptors: handed.descriptors,
+      relaxed: findRelaxations(options, spec.qemu.args, facts),
+    },
     sidecars: emitted.flatMap(({ sidecars }) => sidecars),
     requirements,
     steps,

@@ -4,6 +4,7 @@ import type { Origin } from '../core/origin.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { SpecValue, VmSpec } from '../model/spec.ts';
 import type { QemuOption, QemuValue, QemuVersion } from '../qemu/option.ts';
+import type { WantedDescriptor } from './descriptors.ts';
 import type { Requirement, Step } from './plan.ts';
 
 /** Where a device sits; `addr` is QEMU's `addr` on PCI, a plain number elsewhere. */
@@ -40,6 +41,8 @@ export interface PlanContext {
   /** A requirement of a newer QEMU; nothing else that this one lacks of the device is told then. */
   readonly requireNewer: (id: string, message: string, origin: Origin | undefined) => void;
   readonly step: (step: Step) => void;
+  /** Has something opened and handed to QEMU, and gives its number there. */
+  readonly open: (wanted: WantedDescriptor) => number;
   /** A fault of the configuration that shows only here, such as two settings that QEMU does not take together. */
   readonly refuse: (fault: Omit<Diagnostic, 'severity'>) => void;
 }

@@ -9,7 +9,7 @@ import type { QemuOption } from '../qemu/option.ts';
 export interface Plan {
   readonly format: 1;
   readonly vm: PlannedVm;
-  readonly qemu: { readonly options: readonly QemuOption[]; readonly argv: readonly string[] };
+  readonly qemu: PlannedQemu;
   readonly sidecars: readonly Sidecar[];
   /** What must hold on the host before anything is changed. */
   readonly requirements: readonly Requirement[];
@@ -33,6 +33,41 @@ export interface PlannedVm {
   /** Sockets left open for administration. */
   readonly qmpSocket: string;
   readonly monitorSocket: string;
+}
+
+/** How QEMU is started. */
+export interface PlannedQemu {
+  /** With the paths of the host's block devices, so that the same command line runs by hand. */
+  readonly options: readonly QemuOption[];
+  /** With descriptors in the place of these paths. */
+  readonly argv: readonly string[];
+  /** What is opened for QEMU and handed to it: it may then use that one thing, and open nothing by itself. */
+  readonly descriptors: readonly Descriptor[];
+  /** Where QEMU is less confined than it could be; empty when its whole sandbox is on. */
+  readonly relaxed: readonly Relaxation[];
+}
+
+/** Something to open before QEMU starts, and to hand over. */
+export interface Descriptor {
+  /** Its number in QEMU. */
+  readonly fd: number;
+  readonly path: string;
+  readonly type: 'block' | 'character';
+  readonly access: 'read' | 'write';
+  /** Around the host's cache: QEMU takes it for a disk only if the disk's own `cache.direct` says the same. */
+  readonly direct: boolean;
+  /** Nothing else on the host may have it open like this: no file system, swap, LVM or RAID, and no other VM. */
+  readonly exclusive: boolean;
+  /** QEMU finds it as `/dev/fdset/<fd>`; else an option names the bare number. */
+  readonly fdset: boolean;
+  readonly origin?: Origin | undefined;
+}
+
+/** A part of QEMU's sandbox that is off, and what cannot work with it. */
+export interface Relaxation {
+  readonly part: 'all' | 'obsolete' | 'elevateprivileges' | 'spawn' | 'resourcecontrol';
+  readonly why: string;
+  readonly origin?: Origin | undefined;
 }
 
 /** A program that runs beside QEMU. */

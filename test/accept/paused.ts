@@ -108,7 +108,10 @@ afterAll(screen.close);
 /** A child that dies with us, even by SIGKILL. */
 function bound(argv: readonly string[], stdio: ('ignore' | 'pipe')[]): ChildProcess {
   const [program = '', ...rest] = ['/usr/bin/setpriv', '--pdeathsig=KILL', ...argv];
-  return spawn(program, rest, { stdio, env: { ...process.env, SDL_AUDIODRIVER: 'dummy', ...screen.env } });
+  return spawn(program, rest, {
+    stdio,
+    env: { DBUS_SESSION_BUS_ADDRESS: 'disabled:', ...process.env, SDL_AUDIODRIVER: 'dummy', ...screen.env },
+  });
 }
 
 async function end(child: ChildProcess): Promise<void> {

@@ -26,6 +26,7 @@ describe('status', () => {
       pid: state.qemu?.pid,
       uptime: expect.any(Number),
       sockets: { qmp: plan.vm.qmpSocket, monitor: plan.vm.monitorSocket },
+      relaxed: [],
       sidecars: [{ name: 'swtpm', pid: state.sidecars[0]?.pid, alive: true, needed: true }],
     });
     expect(status.uptime).toBeGreaterThanOrEqual(0);

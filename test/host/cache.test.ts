@@ -43,7 +43,7 @@ describe('the cache', () => {
   it.each([
     ['cut short', (text: string) => text.slice(0, -1)],
     ['empty', () => ''],
-    ['of another format', (text: string) => text.replace('"format":1', '"format":2')],
+    ['of another format', (text: string) => text.replace('"format":2', '"format":1')],
     ['a list', () => '[]'],
     ['null', () => 'null'],
     ['not text', () => '\0\xff'],

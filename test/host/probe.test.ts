@@ -140,7 +140,7 @@ describe.skipIf(NO_QEMU)('what is kept of the QEMU of this machine (left out whe
     ['QEMU was replaced', (_, binary) => appendFileSync(binary, '\n')],
     ['QEMU was touched', (_, binary) => utimesSync(binary, 1, 1)],
     ['the cache is damaged', (home) => damage(home, (text) => text.slice(1))],
-    ['the cache is of another format', (home) => damage(home, (text) => text.replace('"format":1', '"format":0'))],
+    ['the cache is of another format', (home) => damage(home, (text) => text.replace('"format":2', '"format":1'))],
     ['the cache is gone', (home) => rmSync(join(home, '.cache'), { recursive: true })],
     [
       'the kernel, the user or /dev/kvm is another',

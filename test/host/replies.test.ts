@@ -72,6 +72,7 @@ describe('readReplies', () => {
         displays: [],
         tpmTypes: [],
         spice: false,
+        sandbox: false,
       });
       expect(schema).toMatchObject({ devices: ['e1000'], properties: { e1000: { mac: 'str' } }, options: {} });
       expect(Object.keys(schema.properties)).toEqual(['e1000']);

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readJournal } from '../../src/admin/journal.ts';
 import { endProcess, findSpawned, identify, type ProcessIdentity } from '../../src/admin/process.ts';
 import { listRunDirs } from '../../src/admin/run-dir.ts';
-import type { Plan, Requirement, Sidecar, Step } from '../../src/plan/plan.ts';
+import type { Descriptor, Plan, Requirement, Sidecar, Step } from '../../src/plan/plan.ts';
 import type { QemuOption } from '../../src/qemu/option.ts';
 import { renderOptions } from '../../src/qemu/render.ts';
 import { type Guest, writeGuestDisk } from '../guests/boot-sector.ts';
@@ -76,6 +76,9 @@ export interface PlanChanges {
   readonly requirements?: readonly Requirement[];
   readonly steps?: readonly Step[];
   readonly stopTimeout?: number;
+  /** False for a VM that gets its disk in another way. */
+  readonly drive?: boolean;
+  readonly descriptors?: readonly Descriptor[];
 }
 
 export function buildPlan(lab: Lab, changes: PlanChanges = {}): Plan {
@@ -94,7 +97,7 @@ export function buildPlan(lab: Lab, changes: PlanChanges = {}): Plan {
     { name: 'serial', args: `file:${serialPath(lab, name)}` },
     { name: 'qmp', args: `unix:${runDir}/qmp.sock,server=on,wait=off` },
     { name: 'monitor', args: `unix:${runDir}/monitor.sock,server=on,wait=off` },
-    { name: 'drive', args: `if=ide,format=raw,file=${disk}` },
+    ...(changes.drive === false ? [] : [{ name: 'drive', args: `if=ide,format=raw,file=${disk}` }]),
     ...(changes.options ?? []),
   ];
   return {
@@ -111,6 +114,8 @@ export function buildPlan(lab: Lab, changes: PlanChanges = {}): Plan {
     qemu: {
       options,
       argv: [changes.binary ?? QEMU, ...renderOptions(options, 'json', { major: 7, minor: 2, micro: 0 })],
+      descriptors: changes.descriptors ?? [],
+      relaxed: [],
     },
     sidecars: changes.sidecars ?? [],
     requirements: changes.requirements ?? [],

@@ -1,6 +1,7 @@
 import { shellQuote } from '../../core/quote.ts';
 import { renderOption } from '../../qemu/render.ts';
 import { makePlan, type Planned } from '../pipeline.ts';
+import { printable } from '../print/diagnostics.ts';
 import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
 
 export const verb: Verb = {
@@ -16,17 +17,21 @@ export const verb: Verb = {
   async run([ref = ''], flags, context) {
     const planned = await makePlan(ref, flags, context);
     context.report(planned.plan.notes);
+    const style = flags['pretty'] && !flags['json'] ? 'keyval' : 'json';
+    const lines = linesOf(planned, style);
     if (flags['json']) {
       const sidecars = planned.plan.sidecars.map(({ name, argv, when }) => ({ name, argv, when }));
-      context.out(`${JSON.stringify({ qemu: planned.plan.qemu.argv, sidecars }, undefined, 2)}\n`);
-    } else context.out(shellText(planned, flags['pretty'] ? 'keyval' : 'json'));
+      context.out(`${JSON.stringify({ qemu: lines.flat(), sidecars }, undefined, 2)}\n`);
+    } else context.out(`${lines.map((words) => words.map(shellQuote).join(' ')).join(' \\\n  ')}\n`);
+    for (const { fd, path } of planned.plan.qemu.descriptors.filter(({ fdset }) => !fdset))
+      context.err(`QEMU wants ${printable(path)} open as its descriptor ${fd}\n`);
     return 0;
   },
 };
 
-function shellText({ plan, facts }: Planned, style: 'json' | 'keyval'): string {
+/** The program, then the words of each option. */
+function linesOf({ plan, facts }: Planned, style: 'json' | 'keyval'): readonly (readonly string[])[] {
   // Where no QEMU is known, the plan was rendered for the version it assumes; key=value suits them all.
   const version = facts.qemu?.version ?? { major: 10, minor: 0, micro: 0 };
-  const lines = plan.qemu.options.map((option) => renderOption(option, style, version).map(shellQuote).join(' '));
-  return `${[shellQuote(plan.qemu.argv[0] ?? ''), ...lines].join(' \\\n  ')}\n`;
+  return [[plan.qemu.argv[0] ?? ''], ...plan.qemu.options.map((option) => renderOption(option, style, version))];
 }

@@ -52,17 +52,17 @@ async function schemaHere(facts: HostFacts): Promise<QemuSchema | undefined> {
   return loadSchema(facts);
 }
 
-/** What this host lacks; a VM that runs holds its own ports. */
+/** What this host lacks; a VM that runs holds its own ports and disks. */
 async function lookHere(plan: Plan, { session }: HostFacts): Promise<readonly Diagnostic[]> {
   const [{ preflight }, { isUp, readState }] = await Promise.all([
     import('../../launch/preflight.ts'),
     import('../../admin/state.ts'),
   ]);
   const own = isUp(readState(plan.vm.runDir))
-    ? plan.requirements.filter(({ kind }) => kind !== 'port')
-    : plan.requirements;
+    ? { requirements: plan.requirements.filter(({ kind }) => kind !== 'port'), qemu: { ...plan.qemu, descriptors: [] } }
+    : {};
   try {
-    return await preflight({ ...plan, requirements: own }, { session });
+    return await preflight({ ...plan, ...own }, { session });
   } catch (error) {
     if (error instanceof EzvmError) return error.diagnostics;
     throw error;

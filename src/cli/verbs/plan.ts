@@ -1,6 +1,6 @@
 import { EXIT } from '../../core/diagnostic.ts';
 import { shellJoin } from '../../core/quote.ts';
-import type { Plan, Requirement, Step } from '../../plan/plan.ts';
+import type { Descriptor, Plan, Relaxation, Requirement, Step } from '../../plan/plan.ts';
 import { makePlan } from '../pipeline.ts';
 import { printable } from '../print/diagnostics.ts';
 import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
@@ -28,7 +28,8 @@ function printPlan(plan: Plan): string {
     `make the directories ${plan.vm.runDir} and ${plan.vm.stateDir}`,
     ...plan.steps.map(describeStep),
     ...sidecars('before'),
-    `start QEMU, paused: ${shellJoin(plan.qemu.argv)}`,
+    ...plan.qemu.descriptors.map(describeDescriptor),
+    `start QEMU, paused, ${describeSandbox(plan.qemu.relaxed)}: ${shellJoin(plan.qemu.argv)}`,
     'let the guest run',
     ...sidecars('after'),
   ];
@@ -41,6 +42,17 @@ function describeStep(step: Step): string {
   return step.do === 'mkdir'
     ? `make the directory ${step.path}`
     : `copy ${step.from} to ${step.to}, unless that exists`;
+}
+
+function describeDescriptor({ path, access, direct, exclusive, fd }: Descriptor): string {
+  const how = [access === 'write' ? 'to write' : 'to read', exclusive && 'alone', direct && "around the host's cache"];
+  return `open ${path} ${how.filter(Boolean).join(', ')}, as QEMU's descriptor ${fd}`;
+}
+
+function describeSandbox(relaxed: readonly Relaxation[]): string {
+  if (relaxed.length === 0) return 'in its whole sandbox';
+  if (relaxed.some(({ part }) => part === 'all')) return 'without its sandbox';
+  return `in its sandbox less ${relaxed.map(({ part }) => part).join(', ')}`;
 }
 
 function describeRequirement(requirement: Requirement): string {

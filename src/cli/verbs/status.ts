@@ -38,6 +38,8 @@ function printStatus(status: VmStatus): string {
   const lines = [`${status.name}  ${status.condition}${reason}${facts.length > 0 ? ` (${facts.join(', ')})` : ''}`];
   if (status.file !== undefined) lines.push(`  file     ${status.file}`);
   if (status.sockets) lines.push(`  monitor  ${status.sockets.monitor}`, `  qmp      ${status.sockets.qmp}`);
+  for (const { part, why } of status.relaxed ?? [])
+    lines.push(`  sandbox  ${part === 'all' ? 'off' : `allows ${part}`}: ${why}`);
   for (const sidecar of status.sidecars)
     lines.push(
       `  sidecar  ${sidecar.name}: ${describeSidecar(sidecar)}`,
