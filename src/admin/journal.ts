@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
+import type { SpawnIntent } from './process.ts';
 import { damaged, naming, runFiles } from './run-dir.ts';
 
 /** One change to the host that has to be undone; it is written down before it is made. */
@@ -11,7 +12,7 @@ export type Change =
    * A process is about to be started. Its number can be known only after it runs, so a launcher that is killed in between
    * leaves a process nobody has noted: it is found again by its command line, its session and the time.
    */
-  | { readonly change: 'spawn'; readonly name: string; readonly argv: readonly string[]; readonly since: number }
+  | ({ readonly change: 'spawn'; readonly name: string } & SpawnIntent)
   /** The process that the `spawn` before it led to. */
   | { readonly change: 'spawned'; readonly name: string; readonly pid: number; readonly startTime: string };
 

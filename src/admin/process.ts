@@ -43,6 +43,8 @@ export function ticksNow(): number {
 /** What tells a process started by a launcher that died before it could write the number down. */
 export interface SpawnIntent {
   readonly argv: readonly string[];
+  /** Words before it: a program that then becomes the one wanted. */
+  readonly wrapper?: readonly string[];
   /** `ticksNow()` before the spawn. */
   readonly since: number;
   /** The session the process made, where it is known. */
@@ -55,7 +57,12 @@ export interface SpawnIntent {
  */
 export function findSpawned(intents: readonly SpawnIntent[]): ProcessIdentity[] {
   if (!HAS_PROC || intents.length === 0) return [];
-  const wanted = intents.map((intent) => ({ ...intent, cmdline: `${intent.argv.join('\0')}\0` }));
+  const wanted = intents.flatMap((intent) =>
+    [intent.argv, [...(intent.wrapper ?? []), ...intent.argv]].map((argv) => ({
+      ...intent,
+      cmdline: `${argv.join('\0')}\0`,
+    })),
+  );
   const found: ProcessIdentity[] = [];
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry);

@@ -39,6 +39,8 @@ export interface ChildOptions {
   readonly terminal?: boolean;
   /** Open files that it gets under numbers of its own. */
   readonly handed?: readonly Handed[];
+  /** Words before its command line: a program that becomes it. */
+  readonly wrapper?: readonly string[];
 }
 
 /**
@@ -46,7 +48,7 @@ export interface ChildOptions {
  * @throws EzvmError exit 3 when it cannot be executed
  */
 export async function startChild(name: string, argv: readonly string[], options: ChildOptions): Promise<Child> {
-  const [program = '', ...args] = argv;
+  const [program = '', ...args] = [...(options.wrapper ?? []), ...argv];
   const log = openLogOrFail(options.stateDir, name);
   let child: ChildProcess;
   try {

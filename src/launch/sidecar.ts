@@ -101,7 +101,7 @@ export async function awaitShown(start: Start, sidecar: Sidecar, child: Child): 
 export async function startSidecar(start: Start, sidecar: Sidecar): Promise<Child> {
   start.progress(`starting ${sidecar.name}`);
   const { name, when } = sidecar;
-  const child = await startRecorded(start, name, sidecar.argv);
+  const child = await startRecorded(start, name, sidecar.argv, { wrapper: sidecar.wrapper ?? [] });
   const entry = { ...child.identity, name, when, logOffset: child.log.offset };
   const { [name]: _, ...reasons } = start.state.reasons ?? {};
   record(start, { sidecars: [...start.state.sidecars.filter((one) => one.name !== name), entry], reasons });

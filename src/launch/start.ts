@@ -42,11 +42,12 @@ export async function startRecorded(
   start: Start,
   name: string,
   argv: readonly string[],
-  options: Pick<ChildOptions, 'channel' | 'terminal' | 'handed'> = {},
+  options: Pick<ChildOptions, 'channel' | 'terminal' | 'handed' | 'wrapper'> = {},
 ): Promise<Child> {
   await start.step(`${name}: intend`);
   start.interruption.check();
-  start.journal.record({ change: 'spawn', name, argv, since: ticksNow() });
+  const { wrapper = [] } = options;
+  start.journal.record({ change: 'spawn', name, argv, wrapper, since: ticksNow() });
   await start.step(`${name}: spawn`);
   // Our lock's descriptor is open in the child until it execs, so a recovery cannot look for it before it can be found.
   const { environment, plan } = start;

@@ -14,6 +14,7 @@ import { type PlanContext, type PlannedDevice, param, type Resolved } from './de
 import { emitOptions, emitSidecars, namesOf, substituteText } from './expand.ts';
 import { gatherDevices } from './gather.ts';
 import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
+import { confineQemu, confineSidecar } from './privileges.ts';
 import {
   buildRequirements,
   glRequirements,
@@ -106,6 +107,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     ),
   );
   const handed = handOver(options, descriptors);
+  const relaxed = findRelaxations(options, spec.qemu.args, facts);
   const binary = facts.qemu?.binary ?? `qemu-system-${facts.arch}`;
   const plan: Plan = {
     format: 1,
@@ -119,13 +121,17 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
       qmpSocket: `${runDir}/qmp.sock`,
       monitorSocket: `${runDir}/monitor.sock`,
     },
+    user: facts.user,
     qemu: {
       options,
       argv: [binary, ...renderOptions(handed.options, 'json', context.version)],
       descriptors: handed.descriptors,
-      relaxed: findRelaxations(options, spec.qemu.args, facts),
+      wrapper: confineQemu(relaxed, facts),
+      relaxed,
     },
-    sidecars: emitted.flatMap(({ sidecars }) => sidecars),
+    sidecars: emitted.flatMap(({ sidecars }) =>
+      sidecars.map((sidecar) => ({ ...sidecar, wrapper: confineSidecar(sidecar, options, facts) })),
+    ),
     requirements,
     steps,
     stopTimeout: spec.stopTimeout,

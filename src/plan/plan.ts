@@ -1,5 +1,6 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
 import type { Origin } from '../core/origin.ts';
+import type { HostFacts } from '../host/facts.ts';
 import type { QemuOption } from '../qemu/option.ts';
 
 /**
@@ -9,6 +10,8 @@ import type { QemuOption } from '../qemu/option.ts';
 export interface Plan {
   readonly format: 1;
   readonly vm: PlannedVm;
+  /** Whom all processes of the VM run as. */
+  readonly user: HostFacts['user'];
   readonly qemu: PlannedQemu;
   readonly sidecars: readonly Sidecar[];
   /** What must hold on the host before anything is changed. */
@@ -41,6 +44,8 @@ export interface PlannedQemu {
   readonly options: readonly QemuOption[];
   /** With descriptors in the place of these paths. */
   readonly argv: readonly string[];
+  /** Words before `argv`: a program that takes privileges away and then becomes QEMU. */
+  readonly wrapper: readonly string[];
   /** What is opened for QEMU and handed to it: it may then use that one thing, and open nothing by itself. */
   readonly descriptors: readonly Descriptor[];
   /** Where QEMU is less confined than it could be; empty when its whole sandbox is on. */
@@ -67,6 +72,10 @@ export interface Descriptor {
 export interface Relaxation {
   readonly part: 'all' | 'obsolete' | 'elevateprivileges' | 'spawn' | 'resourcecontrol';
   readonly why: string;
+  /** What stands in the way of more than the sandbox: no-new-privileges would keep such a helper from its work. */
+  readonly by?: 'setuid-helper';
+  /** Capabilities that QEMU keeps for it where it runs as root. */
+  readonly capabilities?: readonly string[];
   readonly origin?: Origin | undefined;
 }
 
@@ -74,6 +83,8 @@ export interface Relaxation {
 export interface Sidecar {
   readonly name: string;
   readonly argv: readonly string[];
+  /** Words before `argv`: a program that takes privileges away and then becomes this one. */
+  readonly wrapper?: readonly string[];
   /** `before`: QEMU needs it. `after`: it needs QEMU, like a viewer. `asked`: the same, started by `ezvm view` only. */
   readonly when: 'before' | 'after' | 'asked';
   /** What to do where its program is not installed. */

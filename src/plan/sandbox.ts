@@ -14,11 +14,11 @@ const NEEDS: readonly ((name: string, props: QemuProps) => Need | undefined)[] =
   (name, { type, br }) =>
     // Even `elevateprivileges=allow` sets no-new-privileges, under which the setuid helper stays an ordinary user's.
     name === 'netdev' && type === 'bridge'
-      ? { part: 'all', why: `QEMU's bridge helper, which connects to ${br}, is setuid` }
+      ? { part: 'all', why: `QEMU's bridge helper, which connects to ${br}, is setuid`, by: 'setuid-helper' }
       : undefined,
   (name, { type, script, downscript }) =>
     name === 'netdev' && type === 'tap' && [script, downscript].some((one) => one !== undefined && one !== 'no')
-      ? { part: 'spawn', why: `it runs ${script}` }
+      ? { part: 'spawn', why: `it runs ${script}`, capabilities: ['net_admin'] }
       : undefined,
   (name, { type, smb }) =>
     name === 'netdev' && type === 'user' && smb !== undefined ? { part: 'spawn', why: 'it runs smbd' } : undefined,
@@ -69,7 +69,14 @@ function findNeeds(options: readonly QemuOption[], raw: QemuOverrides['args']): 
   const becoming = raw.filter(({ word }) => BECOMES_ANOTHER.includes(word.replace(/^--?/, '')));
   return [
     ...found,
-    ...becoming.map(({ word, origin }): Relaxation => ({ part: 'elevateprivileges', why: `${word} needs it`, origin })),
+    ...becoming.map(
+      ({ word, origin }): Relaxation => ({
+        part: 'elevateprivileges',
+        why: `${word} needs it`,
+        capabilities: ['setuid', 'setgid', 'sys_chroot'],
+        origin,
+      }),
+    ),
   ];
 }
 

@@ -111,9 +111,11 @@ export function buildPlan(lab: Lab, changes: PlanChanges = {}): Plan {
       qmpSocket: join(runDir, 'qmp.sock'),
       monitorSocket: join(runDir, 'monitor.sock'),
     },
+    user: { uid: 0, gid: 0, name: 'root', home: '/root' },
     qemu: {
       options,
       argv: [changes.binary ?? QEMU, ...renderOptions(options, 'json', { major: 7, minor: 2, micro: 0 })],
+      wrapper: [],
       descriptors: changes.descriptors ?? [],
       relaxed: [],
     },

@@ -66,6 +66,47 @@ describe('the sandbox', () => {
   });
 });
 
+describe('what is taken from processes before they begin', () => {
+  const programs = { ...LAPTOP.programs, setpriv: '/usr/bin/setpriv', swtpm: '/usr/bin/swtpm' };
+  const user: HostFacts = { ...LAPTOP, programs };
+  const root: HostFacts = { ...user, user: { uid: 0, gid: 0, name: 'root', home: '/root' } };
+  const NONE = ['--inh-caps=-all', '--ambient-caps=-all', '--bounding-set=-all'];
+  const wrappers = ({ qemu, sidecars }: Plan): Record<string, readonly string[] | undefined> => ({
+    qemu: qemu.wrapper.slice(1),
+    ...Object.fromEntries(sidecars.map(({ name, wrapper }) => [name, wrapper?.slice(1)])),
+  });
+
+  it('is the gaining of privileges, from sidecars of an ordinary user; QEMU gives it up with its sandbox', () => {
+    expect(wrappers(make('tpm: swtpm\n', user))).toEqual({ qemu: [], swtpm: ['--no-new-privs'] });
+    expect(make('', { ...user, ...(user.qemu && { qemu: { ...user.qemu, sandbox: false } }) }).qemu.wrapper).toEqual([
+      '/usr/bin/setpriv',
+      '--no-new-privs',
+    ]);
+  });
+
+  it('is not the gaining of privileges from a viewer that hands over USB devices', () => {
+    const viewer = 'display: spice\n';
+    expect(wrappers(make(viewer, user))['viewer']).toEqual(['--no-new-privs']);
+    expect(wrappers(make(`${viewer}usb: [redirection]\n`, user))['viewer']).toEqual([]);
+  });
+
+  it('is every capability of root, less those that a script of its own needs', () => {
+    expect(wrappers(make('tpm: swtpm\n', root))).toEqual({ qemu: NONE, swtpm: ['--no-new-privs', ...NONE] });
+    const script = 'network: [{ type: tap-script, script: /a, downscript: /b }]\n';
+    expect(make(script, root).qemu.wrapper).toContain('--bounding-set=-all,+net_admin');
+  });
+
+  it('is nothing from a QEMU that needs its setuid helper', () => {
+    expect(make('network: [bridge]\n', user).qemu.wrapper).toEqual([]);
+    expect(make('network: [bridge]\n', root).qemu.wrapper).toEqual([]);
+  });
+
+  it('is nothing where there is no setpriv', () => {
+    const { setpriv: _, ...others } = programs;
+    expect(make('', { ...root, programs: others }).qemu.wrapper).toEqual([]);
+  });
+});
+
 describe('block devices of the host', () => {
   const block = { kind: 'block', readable: true, writable: true } as const;
   const facts: HostFacts = {

@@ -23,19 +23,21 @@ function printPlan(plan: Plan): string {
   const sidecars = (when: 'before' | 'after'): string[] =>
     plan.sidecars
       .filter((sidecar) => sidecar.when === when)
-      .map((sidecar) => `start ${sidecar.name}: ${shellJoin(sidecar.argv)}`);
+      .map((sidecar) => `start ${sidecar.name}: ${shellJoin([...(sidecar.wrapper ?? []), ...sidecar.argv])}`);
   const acts = [
     `make the directories ${plan.vm.runDir} and ${plan.vm.stateDir}`,
     ...plan.steps.map(describeStep),
     ...sidecars('before'),
     ...plan.qemu.descriptors.map(describeDescriptor),
-    `start QEMU, paused, ${describeSandbox(plan.qemu.relaxed)}: ${shellJoin(plan.qemu.argv)}`,
+    `start QEMU, paused, ${describeSandbox(plan.qemu.relaxed)}: ${shellJoin([...plan.qemu.wrapper, ...plan.qemu.argv])}`,
     'let the guest run',
     ...sidecars('after'),
   ];
   const needs = plan.requirements.map((requirement) => `  - ${describeRequirement(requirement)}`);
   const steps = acts.map((text, index) => `  ${index + 1}. ${text}`);
-  return printable(['It must be that', ...needs, 'Then', ...steps, ''].join('\n'));
+  return printable(
+    ['It must be that', ...needs, `Then, as the user ${plan.user.name} (${plan.user.uid})`, ...steps, ''].join('\n'),
+  );
 }
 
 function describeStep(step: Step): string {
