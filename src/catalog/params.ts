@@ -1,7 +1,7 @@
 import { nearest } from '../core/nearest.ts';
 import { formatSize, parseSize } from '../core/size.ts';
 import type { Position, ScalarNode, SourceNode } from '../core/source.ts';
-import type { ParamSpec, ParamType } from './template.ts';
+import type { LinkKind, ParamSpec, ParamType } from './template.ts';
 
 /** A parameter after checking: sizes in bytes, paths absolute, switches as booleans, null for unset. */
 export type ParamValue = string | number | boolean | null | WrappedString | readonly ParamValue[];
@@ -24,6 +24,11 @@ export interface ParamContext {
 }
 
 type Checked = { readonly value: ParamValue } | { readonly message: string; readonly help?: string | undefined };
+
+/** Whether it is the name of a network interface that a parameter wants, and no path. */
+export function isLinkKind(expect: NonNullable<ParamSpec['expect']>): expect is LinkKind {
+  return expect === 'interface' || expect === 'bridge' || expect === 'tap' || expect === 'macvtap';
+}
 
 /** Checks one value against its specification. */
 export function checkParam(

@@ -33,7 +33,7 @@ const param = z
     of: z.union([z.array(z.union([z.string(), z.number(), z.boolean()])).min(1), z.enum(TYPES)]).optional(),
     min: z.number().optional(),
     max: z.number().optional(),
-    expect: z.enum(['file', 'image', 'device', 'directory']).optional(),
+    expect: z.enum(['file', 'image', 'device', 'directory', 'interface', 'bridge', 'tap', 'macvtap']).optional(),
     access: z.enum(['read', 'write']).optional(),
     needs: z.record(z.string(), z.strictObject({ qemu, otherwise: z.string().optional() })).optional(),
   })

@@ -17,6 +17,9 @@ export type ParamType =
   | 'forward'
   | 'list';
 
+/** Kinds of network interfaces; any is an `interface`. */
+export type LinkKind = 'interface' | 'bridge' | 'tap' | 'macvtap';
+
 export interface ParamSpec {
   readonly type: ParamType;
   readonly summary?: string;
@@ -31,8 +34,8 @@ export interface ParamSpec {
   readonly of?: readonly string[] | ParamType;
   readonly min?: number;
   readonly max?: number;
-  /** For `path`: what must be there when the VM starts. */
-  readonly expect?: 'file' | 'image' | 'device' | 'directory';
+  /** What must be there when the VM starts: of a `path`, or of a `word` that names a network interface of the host. */
+  readonly expect?: 'file' | 'image' | 'device' | 'directory' | LinkKind;
   readonly access?: 'read' | 'write';
   /** The QEMU that a value needs: by value, by `on` or `off`, or for what has no end of values by `set`. */
   readonly needs?: { readonly [value: string]: ValueNeeds };

@@ -1,14 +1,14 @@
 import { stableHash } from '../core/hash.ts';
 import { readCache, writeCache } from '../host/cache.ts';
-import type { HostFacts } from '../host/facts.ts';
+import type { HostFacts, Questions } from '../host/facts.ts';
 import type { Settings } from '../input/settings.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Inputs } from './inputs.ts';
 
 /** What was planned before, and all that it depended on beyond its inputs. */
 interface KeptPlan {
-  /** Host paths to look at, and settings to look with, before the facts can be compared. */
-  readonly paths: readonly string[];
+  /** What to look at on the host, and settings to look with, before the facts can be compared. */
+  readonly questions: Questions;
   readonly settings: readonly Settings[];
   readonly facts: HostFacts;
   readonly plan: Plan;
@@ -16,7 +16,7 @@ interface KeptPlan {
 
 /** A place to keep the plan for some inputs, and what is there. */
 export interface Keeper {
-  readonly before?: Pick<KeptPlan, 'paths' | 'settings'> & {
+  readonly before?: Pick<KeptPlan, 'questions' | 'settings'> & {
     /** The kept plan, if it was made for a host with these very facts. */
     readonly planFor: (facts: HostFacts) => Plan | undefined;
   };
@@ -39,7 +39,7 @@ export function findKept(inputs: Inputs, build: string): Keeper | undefined {
   return {
     ...(kept && {
       before: {
-        paths: kept.paths,
+        questions: kept.questions,
         settings: kept.settings,
         planFor: (facts) => (JSON.stringify(facts) === JSON.stringify(kept.facts) ? kept.plan : undefined),
       },

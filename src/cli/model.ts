@@ -1,9 +1,10 @@
 import { dirname, resolve } from 'node:path';
 import { Catalog } from '../catalog/catalog.ts';
+import { isLinkKind } from '../catalog/params.ts';
 import type { TemplateSource } from '../catalog/template.ts';
 import { type Diagnostic, EXIT, EzvmError } from '../core/diagnostic.ts';
 import { isEzkvm, translateEzkvm } from '../formats/ezkvm.ts';
-import type { HostFacts } from '../host/facts.ts';
+import type { HostFacts, Questions } from '../host/facts.ts';
 import { readSettings, type Settings, type SettingsFile } from '../input/settings.ts';
 import { builtTemplates, stackTemplates } from '../input/templates.ts';
 import { refuseUntrustedTree } from '../input/trust.ts';
@@ -79,13 +80,24 @@ export function planModel(model: Model, facts: HostFacts): Plan {
   return { ...plan, notes: [...model.notes, ...plan.notes] };
 }
 
-/** Host paths that a VM names and a plan may want to know about. */
-export function pathsOf(spec: VmSpec): string[] {
-  return spec.devices.flatMap((device) =>
-    Object.entries(device.params).flatMap(([name, { value }]) =>
-      device.template.params[name]?.expect !== undefined && typeof value === 'string' ? [value] : [],
-    ),
+/** What a plan of this VM may want to know about the host. */
+export function questionsOf(spec: VmSpec): Questions {
+  const named = spec.devices.flatMap((device) =>
+    Object.entries(device.params).flatMap(([name, { value }]) => {
+      const expect = device.template.params[name]?.expect;
+      return expect !== undefined && typeof value === 'string' ? [{ expect, value }] : [];
+    }),
   );
+  const of = (wanted: boolean): string[] =>
+    named.flatMap(({ expect, value }) => (isLinkKind(expect) === wanted ? [value] : []));
+  const started = spec.devices.flatMap(({ template }) =>
+    template.sidecars.flatMap(({ programs }) => programs.map(({ argv: [program] }) => program)),
+  );
+  return {
+    paths: of(false),
+    interfaces: [...new Set(of(true))],
+    programs: [...new Set(started.filter((program) => typeof program === 'string'))],
+  };
 }
 
 /** Throws when there is an error among the diagnostics. */

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Diagnostic } from '../core/diagnostic.ts';
-import type { HostFacts } from '../host/facts.ts';
+import type { HostFacts, Questions } from '../host/facts.ts';
 import { readText } from '../input/read.ts';
 import type { Settings } from '../input/settings.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -27,16 +27,16 @@ export async function makePlan(ref: string, flags: Flags, context: CliContext): 
   const inputs = readInputs(ref, flags, context);
   const kept = flags['host'] === undefined ? findKept(inputs, context.build) : undefined;
   if (kept?.before) {
-    const { facts, diagnostics } = await findFacts(kept.before.paths, kept.before.settings, flags, context);
+    const { facts, diagnostics } = await findFacts(kept.before.questions, kept.before.settings, flags, context);
     const plan = kept.before.planFor(facts);
     if (plan) return { plan: withNotes(plan, diagnostics), facts };
   }
-  const { makeModel, pathsOf, planModel } = await import('./model.ts');
+  const { makeModel, questionsOf, planModel } = await import('./model.ts');
   const model = await makeModel(inputs, context);
-  const paths = pathsOf(model.spec);
-  const { facts, diagnostics } = await findFacts(paths, model.settings, flags, context);
+  const questions = questionsOf(model.spec);
+  const { facts, diagnostics } = await findFacts(questions, model.settings, flags, context);
   const plan = planModel(model, facts);
-  kept?.keep({ paths, settings: model.settings, facts, plan });
+  kept?.keep({ questions, settings: model.settings, facts, plan });
   return { plan: withNotes(plan, diagnostics), facts };
 }
 
@@ -44,9 +44,12 @@ function withNotes(plan: Plan, diagnostics: readonly Diagnostic[]): Plan {
   return { ...plan, notes: [...diagnostics, ...plan.notes] };
 }
 
+/** Of whoever wants to know no more than what is always looked at. */
+export const NO_QUESTIONS: Questions = { paths: [], interfaces: [], programs: [] };
+
 /** Facts about this host, or those that `--host` names. */
 export async function findFacts(
-  paths: readonly string[],
+  questions: Questions,
   settings: readonly Settings[],
   flags: Flags,
   context: CliContext,
@@ -60,7 +63,7 @@ export async function findFacts(
   const qemu = settings.findLast((each) => each.qemu !== undefined)?.qemu;
   const firmwareDirs = settings.findLast((each) => each.firmwareDirs)?.firmwareDirs;
   return probeHost({
-    paths,
+    questions,
     env: context.env,
     settings: {
       programs: Object.assign({}, ...settings.map(({ programs }) => programs)) as Record<string, string>,

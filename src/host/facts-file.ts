@@ -50,6 +50,22 @@ const path = z.object({
   format: z.enum(['raw', 'qcow2', 'vmdk', 'vdi', 'vhdx', 'vpc']).exactOptional(),
 });
 
+const link = z.object({
+  kind: z.enum(['missing', 'bridge', 'tap', 'macvtap', 'other']),
+  index: z.int().exactOptional(),
+  mac: z.string().exactOptional(),
+  usable: z.boolean().exactOptional(),
+  queues: z.boolean().exactOptional(),
+  functions: z.array(z.object({ pci: z.string(), mac: z.string().exactOptional() })).exactOptional(),
+});
+
+const bridgeHelper = z.object({
+  path: z.string(),
+  privileged: z.boolean(),
+  rules: z.array(z.object({ allow: z.boolean(), bridge: z.string() })),
+  fault: z.string().exactOptional(),
+});
+
 const schema = z.object({
   version,
   // QEMU's own data, thousands of entries: what reads it takes nothing in it for granted.
@@ -71,6 +87,9 @@ const factsFile = z.object({
   programs: byName,
   firmware: z.array(firmware),
   paths: z.record(z.string(), path),
+  links: z.record(z.string(), link).exactOptional(),
+  bridgeHelper: bridgeHelper.exactOptional(),
+  virtiofsd: z.object({ path: z.string(), options: words }).exactOptional(),
   session: byName,
   sound: words,
   schema: schema.exactOptional(),

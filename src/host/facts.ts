@@ -25,10 +25,58 @@ export interface HostFacts {
   readonly firmware: readonly FirmwareDescriptor[];
   /** What is at the host paths that a VM names; filled for those paths only. */
   readonly paths: { readonly [path: string]: PathFacts };
+  /** Network interfaces that a VM names; filled for those only. */
+  readonly links?: { readonly [name: string]: LinkFacts };
+  /** Where a VM names an interface, and the helper is installed. */
+  readonly bridgeHelper?: BridgeHelperFacts;
+  /** Where a VM starts it, and it is installed. */
+  readonly virtiofsd?: VirtiofsdFacts;
   /** The session a window needs; empty strings are left out. */
   readonly session: { readonly [variable: string]: string };
   /** Sound servers that the session has, as QEMU names its back-ends: `pipewire`, `pa`. */
   readonly sound: readonly string[];
+}
+
+/** What a VM makes worth knowing about its host, beyond what is always looked at. */
+export interface Questions {
+  /** Host paths, each as the VM names it. */
+  readonly paths: readonly string[];
+  /** Network interfaces. */
+  readonly interfaces: readonly string[];
+  /** Programs that run beside QEMU. */
+  readonly programs: readonly string[];
+}
+
+/** A network interface as sysfs describes it. */
+export interface LinkFacts {
+  readonly kind: 'missing' | 'bridge' | 'tap' | 'macvtap' | 'other';
+  /** The kernel's number; absent only where it is missing, as is the address. */
+  readonly index?: number;
+  readonly mac?: string;
+  /** Of a tap: this user may open it. */
+  readonly usable?: boolean;
+  /** Of a tap: made for several queues. */
+  readonly queues?: boolean;
+  /** Virtual functions of a card, by number; the address where `ip` told it. */
+  readonly functions?: readonly { readonly pci: string; readonly mac?: string }[];
+}
+
+/** QEMU's bridge helper: the program that puts an ordinary user's VM on a bridge. */
+export interface BridgeHelperFacts {
+  readonly path: string;
+  /** It has the rights that it needs: setuid root, or a capability. */
+  readonly privileged: boolean;
+  /** Of /etc/qemu/bridge.conf, in order; the bridge may be `all`. */
+  readonly rules: readonly { readonly allow: boolean; readonly bridge: string }[];
+  /** Why the rules cannot be had. */
+  readonly fault?: string;
+}
+
+/** The server of shared folders. There are two programs of this name, with options of their own. */
+export interface VirtiofsdFacts {
+  readonly path: string;
+  /** The long options that it knows, such as `--readonly`. */
+  readonly options: readonly string[];
 }
 
 export interface KvmFacts {

@@ -5,7 +5,7 @@ import { type Diagnostic, EzvmError } from '../core/diagnostic.ts';
 import { compareVersions } from '../qemu/option.ts';
 import { readCache, writeCache } from './cache.ts';
 import { findDirs } from './dirs.ts';
-import type { HostFacts, KvmFacts, QemuFacts, QemuSchema } from './facts.ts';
+import type { HostFacts, KvmFacts, QemuFacts, QemuSchema, Questions } from './facts.ts';
 import { FIRMWARE_DIRS, readFirmware } from './firmware.ts';
 import { lookAtKvm } from './kvm.ts';
 import { probePaths } from './paths.ts';
@@ -14,8 +14,7 @@ import { findSession, findSoundServers } from './session.ts';
 
 /** What a probe needs to be told. */
 export interface ProbeRequest {
-  /** Paths to look at, each as the VM names it. */
-  readonly paths: readonly string[];
+  readonly questions: Questions;
   readonly settings?: {
     /** Absolute paths by program name. */
     readonly programs?: Readonly<Record<string, string>>;
@@ -62,6 +61,8 @@ export async function probeHost(request: ProbeRequest): Promise<Probed> {
   const diagnostics: Diagnostic[] = [...unknown, ...firmware.diagnostics];
   const binary = findQemu(settings.qemu, hostArch, where, diagnostics);
   const { qemu, kvm } = await findCapabilities(binary, hostArch, user, dirs.cache, diagnostics);
+  const { paths, ...more } = request.questions;
+  const asked = await answerQuestions(more, programs, where, settings.programs);
   const facts: HostFacts = {
     format: 1,
     arch: qemu?.arch ?? hostArch,
@@ -73,7 +74,8 @@ export async function probeHost(request: ProbeRequest): Promise<Probed> {
     kvm,
     programs,
     firmware: firmware.descriptors,
-    paths: probePaths(request.paths),
+    paths: probePaths(paths),
+    ...asked,
     session,
     sound: findSoundServers(session),
   };
@@ -97,6 +99,31 @@ export async function loadSchema(facts: HostFacts & { readonly schema?: QemuSche
   }
   // Facts of another machine may name a program that is here as well, and is another QEMU.
   return compareVersions(found.version, qemu.version) === 0 ? found : undefined;
+}
+
+/** What only some VMs make worth a look; the code for it is loaded for them alone. */
+async function answerQuestions(
+  { interfaces, programs: started }: Pick<Questions, 'interfaces' | 'programs'>,
+  programs: Readonly<Record<string, string>>,
+  dirs: readonly string[],
+  chosen: Readonly<Record<string, string>> = {},
+): Promise<Pick<HostFacts, 'links' | 'bridgeHelper' | 'virtiofsd'>> {
+  const answers: { -readonly [key in 'links' | 'bridgeHelper' | 'virtiofsd']?: HostFacts[key] } = {};
+  if (interfaces.length > 0) {
+    const [{ probeLinks }, { probeBridgeHelper }] = await Promise.all([
+      import('./links.ts'),
+      import('./bridge-helper.ts'),
+    ]);
+    answers.links = await probeLinks(interfaces, findProgram('ip', dirs));
+    const helper = programs['qemu-bridge-helper'];
+    if (helper !== undefined) answers.bridgeHelper = await probeBridgeHelper(helper, findProgram('getcap', dirs));
+  }
+  if (started.includes('virtiofsd')) {
+    const { askVirtiofsd, findVirtiofsd } = await import('./virtiofsd.ts');
+    const server = chosen['virtiofsd'] ?? findVirtiofsd() ?? programs['virtiofsd'];
+    if (server !== undefined) answers.virtiofsd = await askVirtiofsd(server);
+  }
+  return answers;
 }
 
 async function findCapabilities(

@@ -13,6 +13,7 @@ import { addDescriptor, handOver, type WantedDescriptor } from './descriptors.ts
 import { type PlanContext, type PlannedDevice, param, type Resolved } from './device.ts';
 import { emitOptions, emitSidecars, namesOf, substituteText } from './expand.ts';
 import { gatherDevices } from './gather.ts';
+import { findNetworkClashes, linkRequirements, networkRequirements } from './network.ts';
 import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
 import { confineQemu, confineSidecar } from './privileges.ts';
 import {
@@ -98,7 +99,9 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     ...newer,
     ...programRequirement(facts),
     ...devices.flatMap(pathRequirements),
+    ...devices.flatMap((device) => linkRequirements(device, facts)),
     ...portRequirements(options),
+    ...networkRequirements(options, facts),
     ...glRequirements(options),
     ...sessionRequirements(options),
     ...buildRequirements(
@@ -106,6 +109,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
       facts,
     ),
   );
+  findNetworkClashes(options, requirements, report);
   const handed = handOver(options, descriptors);
   const relaxed = findRelaxations(options, spec.qemu.args, facts);
   const binary = facts.qemu?.binary ?? `qemu-system-${facts.arch}`;

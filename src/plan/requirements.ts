@@ -1,4 +1,4 @@
-import { suggestion } from '../catalog/params.ts';
+import { isLinkKind, suggestion } from '../catalog/params.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { formatVersion, type QemuOption, type QemuProps } from '../qemu/option.ts';
 import { targetOf } from './combine.ts';
@@ -9,7 +9,7 @@ import type { Requirement } from './plan.ts';
 export function pathRequirements(device: PlannedDevice): Requirement[] {
   return Object.entries(device.template.params).flatMap(([name, spec]): Requirement[] => {
     const given = device.params[name];
-    if (spec.expect === undefined || typeof given?.value !== 'string') return [];
+    if (spec.expect === undefined || isLinkKind(spec.expect) || typeof given?.value !== 'string') return [];
     const readOnly = device.params['read-only']?.value === true;
     return [
       {

@@ -32,7 +32,11 @@ const others = JSON.parse(
 
 async function probe(owner: string, settings: NonNullable<ProbeRequest['settings']>): Promise<Qemu> {
   const env = { ...process.env, XDG_CACHE_HOME: join(root, 'cache') };
-  const { facts, diagnostics } = await probeHost({ paths: [], env, settings });
+  const { facts, diagnostics } = await probeHost({
+    questions: { paths: [], interfaces: [], programs: [] },
+    env,
+    settings,
+  });
   if (!facts.qemu) throw new Error(`${owner} QEMU: ${diagnostics.map(({ message }) => message).join('; ')}`);
   return {
     title: `QEMU ${formatVersion(facts.qemu.version)} of ${owner}`,

@@ -29,9 +29,15 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
       return join(place, `a ${spec.expect ?? name}, "ö"`);
     case 'word':
       return (
-        { model: 'Nehalem', 'versioned-as': 'pc-q35', ifname: `ez${process.pid}-${basename(place)}`, bridge: 'br0' }[
-          name
-        ] ?? '1024x768'
+        {
+          model: 'Nehalem',
+          'versioned-as': 'pc-q35',
+          ifname: `ez${process.pid}-${basename(place)}`,
+          bridge: 'br0',
+          host: '192.168.76.2',
+          dhcpstart: '192.168.76.9',
+          dns: '192.168.76.3',
+        }[name] ?? '1024x768'
       );
     case 'string':
       if (name === 'version') return version;
@@ -43,6 +49,7 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
           hostport: '1.2',
           release: '1.2',
           mcast: '230.0.0.1:5558',
+          net: '192.168.76.0/24',
           name: 'opt/it\'s, a="b"',
         }[name] ?? `it's, a="b" ö`
       );

@@ -25,7 +25,10 @@ describe('parseFacts', () => {
   });
 
   it('gives back what a probe found', async () => {
-    const { facts } = await probeHost({ paths: ['/', '/none', '/etc/passwd'], env: { HOME: scratch() } });
+    const { facts } = await probeHost({
+      questions: { paths: ['/', '/none', '/etc/passwd'], interfaces: [], programs: [] },
+      env: { HOME: scratch() },
+    });
     expect(parseFacts(JSON.stringify(facts), 'facts.json')).toEqual(JSON.parse(JSON.stringify(facts)));
   });
 

@@ -26,7 +26,11 @@ function countingQemu(dir: string): { binary: string; starts: () => number } {
 }
 
 function probe(home: string, qemu: string, more: Record<string, string> = {}): Promise<Probed> {
-  return probeHost({ paths: [], settings: { qemu, firmwareDirs: [] }, env: { HOME: home, ...more } });
+  return probeHost({
+    questions: { paths: [], interfaces: [], programs: [] },
+    settings: { qemu, firmwareDirs: [] },
+    env: { HOME: home, ...more },
+  });
 }
 
 describe('probeHost', () => {
@@ -40,7 +44,7 @@ describe('probeHost', () => {
       PULSE_SERVER: 'unix:/p',
       EDITOR: 'vi',
     };
-    const { facts } = await probeHost({ paths: ['/dev/null', home], env });
+    const { facts } = await probeHost({ questions: { paths: ['/dev/null', home], interfaces: [], programs: [] }, env });
     expect(facts).toMatchObject({
       format: 1,
       user: { uid: process.getuid?.(), gid: process.getgid?.(), name: userInfo().username, home },
@@ -62,9 +66,16 @@ describe('probeHost', () => {
     const dir = join(home, '.config/qemu/firmware');
     mkdirSync(dir, { recursive: true });
     writeFileSync(join(dir, '01-broken.json'), '{');
-    const { diagnostics } = await probeHost({ paths: [], env: { HOME: home } });
+    const { diagnostics } = await probeHost({
+      questions: { paths: [], interfaces: [], programs: [] },
+      env: { HOME: home },
+    });
     expect(diagnostics.some(({ message }) => message.startsWith(join(dir, '01-broken.json')))).toBe(!IS_ROOT);
-    const chosen = await probeHost({ paths: [], env: { HOME: home }, settings: { firmwareDirs: [dir] } });
+    const chosen = await probeHost({
+      questions: { paths: [], interfaces: [], programs: [] },
+      env: { HOME: home },
+      settings: { firmwareDirs: [dir] },
+    });
     expect(chosen.facts.firmware).toEqual([]);
     expect(chosen.diagnostics).toHaveLength(1);
   });
@@ -222,7 +233,7 @@ describe.skipIf(NO_QEMU)('what is kept of the QEMU of this machine (left out whe
   it.skipIf(!IS_ROOT)(
     'serves an ordinary user as well, who may lack /dev/kvm (left out for ordinary users)',
     async () => {
-      const script = `require('SRC/host/probe.ts').probeHost({ paths: [] }).then(({ facts, diagnostics }) => console.log(JSON.stringify({ facts, diagnostics })))`;
+      const script = `require('SRC/host/probe.ts').probeHost({ questions: { paths: [], interfaces: [], programs: [] } }).then(({ facts, diagnostics }) => console.log(JSON.stringify({ facts, diagnostics })))`;
       const { facts, diagnostics } = (await asStranger(script, {
         PATH: '/usr/bin:/bin:relative',
         HOME: '/nonexistent',

@@ -4,7 +4,7 @@ import { formatOrigin, type Origin } from '../../core/origin.ts';
 import { shellJoin } from '../../core/quote.ts';
 import { isUnset, Leaf, type Tree } from '../../model/tree.ts';
 import { renderOption } from '../../qemu/render.ts';
-import { loadModel, type Model, pathsOf, planModel } from '../model.ts';
+import { loadModel, type Model, planModel, questionsOf } from '../model.ts';
 import { findFacts, type Planned } from '../pipeline.ts';
 import { printable } from '../print/diagnostics.ts';
 import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
@@ -29,7 +29,7 @@ export const verb: Verb = {
   words: [1, 2],
   async run([ref = '', key], flags, context) {
     const model = await loadModel(ref, flags, context);
-    const { facts } = await findFacts(pathsOf(model.spec), model.settings, flags, context);
+    const { facts } = await findFacts(questionsOf(model.spec), model.settings, flags, context);
     const plan = planModel(model, facts);
     const values = explainValues(model);
     const wanted =

@@ -1,6 +1,6 @@
 import { EXIT } from '../../core/diagnostic.ts';
 import { formatVersion } from '../../qemu/option.ts';
-import { findFacts } from '../pipeline.ts';
+import { findFacts, NO_QUESTIONS } from '../pipeline.ts';
 import { JSON_FLAG, type Verb } from '../verb.ts';
 
 export const verb: Verb = {
@@ -10,7 +10,7 @@ export const verb: Verb = {
   flags: JSON_FLAG,
   words: [0, 0],
   async run(_, flags, context) {
-    const { facts } = await findFacts([], [], {}, context);
+    const { facts } = await findFacts(NO_QUESTIONS, [], {}, context);
     const versions = {
       ezvm: context.version,
       node: process.versions.node,

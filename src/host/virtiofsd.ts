@@ -1,0 +1,44 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isRecord } from '../core/json.ts';
+import type { VirtiofsdFacts } from './facts.ts';
+import { isExecutable } from './programs.ts';
+
+/** From general to specific, like those of firmware: QEMU's docs/interop/vhost-user.json. */
+const DESCRIPTOR_DIRS: readonly string[] = ['/usr/share/qemu/vhost-user', '/etc/qemu/vhost-user'];
+
+/** The file server that QEMU's descriptors name first; undefined where they name none that can be run. Never throws. */
+export function findVirtiofsd(dirs: readonly string[] = DESCRIPTOR_DIRS): string | undefined {
+  const files = new Map<string, string>();
+  for (const dir of dirs) for (const name of namesIn(dir)) if (name.endsWith('.json')) files.set(name, join(dir, name));
+  const ordered = [...files].toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  return ordered.map(([, file]) => serverIn(file)).find((binary) => binary !== undefined);
+}
+
+function namesIn(dir: string): readonly string[] {
+  try {
+    return existsSync(dir) ? readdirSync(dir) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** An empty file hides its namesake in another directory. */
+function serverIn(file: string): string | undefined {
+  try {
+    const root: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    if (!isRecord(root) || root['type'] !== 'fs' || typeof root['binary'] !== 'string') return undefined;
+    return isExecutable(root['binary']) ? root['binary'] : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Asks a file server which options it knows: there are two of one name, and the newer one learnt some over time. */
+export async function askVirtiofsd(path: string): Promise<VirtiofsdFacts> {
+  const { execFile } = await import('node:child_process');
+  const text = await new Promise<string>((resolve) =>
+    execFile(path, ['--help'], { timeout: 5000 }, (_, stdout) => resolve(stdout)),
+  );
+  return { path, options: [...new Set(text.match(/(?<=\s)--[a-z][a-z-]+/g))].toSorted() };
+}

@@ -1,0 +1,160 @@
+import { describe, expect, it } from 'vitest';
+import type { HostFacts } from '../../src/host/facts.ts';
+import { assemble } from '../../src/plan/assemble.ts';
+import { CATALOG } from '../one-device.ts';
+import { hostFacts, specOf } from '../planned.ts';
+
+const LAPTOP = hostFacts('laptop');
+
+function planned(network: string, more: Partial<HostFacts> = {}) {
+  const { spec } = specOf(`template: linux\nname: vm\nprofiles: [headless]\n${network}`, CATALOG);
+  return assemble(spec, CATALOG, { ...LAPTOP, ...more });
+}
+
+function unmet(
+  network: string,
+  more: Partial<HostFacts>,
+): { code: string; message: string; help: string | undefined }[] {
+  return planned(`network: [${network}]\n`, more).plan.requirements.flatMap((one) =>
+    one.kind === 'unmet' ? [{ code: one.code, message: one.message, help: one.help }] : [],
+  );
+}
+
+describe('a port of the host', () => {
+  it.each([
+    ['twice in one list', '[{ forward: ["2222:22", "2222:80"] }]'],
+    ['by two cards', '[{ forward: "2222:22" }, { forward: "2222:22" }]'],
+    ['on one address and on all', '[{ forward: "2222:22" }, { forward: "0.0.0.0:2222:22" }]'],
+  ])('is wanted %s, which is refused', (_, network) => {
+    const { diagnostics } = planned(`network: ${network}\n`);
+    expect(diagnostics.map(({ code, message }) => [code, message])).toEqual([
+      ['port-twice', 'tcp port 2222 is wanted twice'],
+    ]);
+  });
+
+  it('is wanted by a card and by a screen, and both places are named', () => {
+    const { diagnostics } = planned(
+      'display: none\nvnc: { type: tcp, number: 1 }\nnetwork: [{ forward: "5901:22" }]\n',
+    );
+    expect(diagnostics).toEqual([
+      expect.objectContaining({
+        code: 'port-twice',
+        origin: expect.objectContaining({ file: 'vm.yaml', line: 6 }),
+        help: expect.stringMatching(/the other is at vm\.yaml:5:/),
+      }),
+    ]);
+  });
+
+  it.each([
+    ['on two addresses', '[{ forward: "127.0.0.1:2222:22" }, { forward: "127.0.0.2:2222:22" }]'],
+    ['by two protocols', '[{ forward: ["2222:22", "udp/2222:22"] }]'],
+  ])('is wanted %s, which is well', (_, network) => {
+    expect(planned(`network: ${network}\n`).diagnostics).toEqual([]);
+  });
+});
+
+describe('two cards', () => {
+  it('with one address are refused, and both places are named', () => {
+    const mac = 'mac: "52:54:00:12:34:56"';
+    expect(planned(`network:\n  - { ${mac} }\n  - { type: bridge, ${mac} }\n`).diagnostics).toEqual([
+      expect.objectContaining({
+        code: 'mac-twice',
+        origin: expect.objectContaining({ line: 6 }),
+        help: 'change one of the two; the other is at vm.yaml:5:5',
+      }),
+    ]);
+  });
+
+  it('have addresses of their own when none is given', () => {
+    expect(planned('network: [user, user, user]\n').diagnostics).toEqual([]);
+  });
+});
+
+describe('a tap', () => {
+  const links = (tap0: NonNullable<HostFacts['links']>[string]): Partial<HostFacts> => ({ links: { tap0 } });
+  const tap = { kind: 'tap', index: 9, mac: '52:54:00:00:00:01', usable: true, queues: false } as const;
+  const make = 'make it: sudo ip tuntap add dev tap0 mode tap user $USER && sudo ip link set tap0 up';
+
+  it('that is as it should be is taken', () => {
+    expect(unmet('{ type: tap, ifname: tap0 }', links(tap))).toEqual([]);
+    expect(unmet('{ type: tap, ifname: tap0, queues: 4 }', links({ ...tap, queues: true }))).toEqual([]);
+  });
+
+  it.each([
+    [{ kind: 'missing' } as const, 'interface-missing', 'there is no network interface tap0', make],
+    [
+      { kind: 'bridge', index: 1 } as const,
+      'interface-wrong-kind',
+      'the network interface tap0 is no tap',
+      `choose another name; ${make}`,
+    ],
+    [{ ...tap, usable: false }, 'interface-denied', 'the tap tap0 belongs to somebody else', make],
+  ])('that is %o is told with what to do', (link, code, message, help) => {
+    expect(unmet('{ type: tap, ifname: tap0 }', links(link))).toEqual([{ code, message, help }]);
+  });
+
+  it.each([
+    ['', true, 'was made for several queues, and net0 asks for one'],
+    ['queues: 4', false, 'was made for one queue, and net0 asks for several'],
+  ])('with %s and several queues %s does not fit', (queues, has, message) => {
+    expect(unmet(`{ type: tap, ifname: tap0, ${queues} }`, links({ ...tap, queues: has }))).toEqual([
+      expect.objectContaining({ code: 'interface-queues', message: `the tap tap0 ${message}` }),
+    ]);
+  });
+
+  it('whose packets the kernel moves needs its device', () => {
+    const { requirements } = planned('network: [{ type: tap, ifname: tap0, vhost: on }]\n').plan;
+    expect(requirements).toContainEqual(expect.objectContaining({ path: '/dev/vhost-net', access: 'write' }));
+  });
+});
+
+describe('a bridge', () => {
+  const helper = {
+    path: '/usr/lib/qemu/qemu-bridge-helper',
+    privileged: true,
+    rules: [{ allow: true, bridge: 'br0' }],
+  };
+  const host = (change: Partial<NonNullable<HostFacts['bridgeHelper']>>): Partial<HostFacts> => ({
+    links: { br0: { kind: 'bridge', index: 3 } },
+    bridgeHelper: { ...helper, ...change },
+  });
+
+  it('that the helper may use is taken', () => {
+    expect(unmet('{ type: bridge }', host({}))).toEqual([]);
+    expect(unmet('{ type: bridge }', host({ rules: [{ allow: true, bridge: 'all' }] }))).toEqual([]);
+  });
+
+  it.each([
+    [
+      { privileged: false },
+      'bridge-helper-powerless',
+      'has not the right to',
+      'sudo chmod u+s /usr/lib/qemu/qemu-bridge-helper',
+    ],
+    [
+      { rules: [], fault: '/etc/qemu/bridge.conf does not exist' },
+      'bridge-denied',
+      'does not exist',
+      "echo 'allow br0'",
+    ],
+    [{ rules: [{ allow: true, bridge: 'br1' }] }, 'bridge-denied', 'does not allow the bridge br0', "echo 'allow br0'"],
+    [
+      { rules: [...helper.rules, { allow: false, bridge: 'all' }] },
+      'bridge-denied',
+      'denies the bridge br0',
+      'remove that line',
+    ],
+  ])('whose helper has %o is told with what to do', (change, code, message, help) => {
+    expect(unmet('{ type: bridge }', host(change))).toEqual([
+      { code, message: expect.stringContaining(message), help: expect.stringContaining(help) },
+    ]);
+  });
+
+  it('without its helper, or that is none, is told', () => {
+    const { requirements } = planned('network: bridge\n', { links: { br0: { kind: 'bridge', index: 3 } } }).plan;
+    expect(requirements).toContainEqual(expect.objectContaining({ kind: 'program', program: 'qemu-bridge-helper' }));
+    expect(unmet('{ type: bridge }', { ...host({}), links: { br0: { kind: 'missing' } } })).toEqual([
+      expect.objectContaining({ code: 'interface-missing', help: expect.stringContaining('type bridge') }),
+    ]);
+  });
+});
