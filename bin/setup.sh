@@ -28,6 +28,8 @@ END
   # QEMU's windows, sounds and SPICE, a screen for the windows, OpenGL, an inner machine's file system, and small tools.
   cat <<'END'
 qemu-img qemu-utils qemu-img qemu-img
+qemu-system-aarch64 qemu-system-arm qemu-system-aarch64-core qemu-system-aarch64
+/usr/share/AAVMF/AAVMF_CODE.fd,/usr/share/edk2/aarch64 qemu-efi-aarch64 edk2-aarch64 edk2-aarch64
 /usr/lib/x86_64-linux-gnu/qemu/ui-gtk.so,/usr/lib64/qemu/ui-gtk.so,/usr/lib/qemu/ui-gtk.so qemu-system-gui qemu-ui-gtk qemu-ui-gtk
 /usr/lib/x86_64-linux-gnu/qemu/ui-spice-core.so,/usr/lib64/qemu/ui-spice-core.so,/usr/lib/qemu/ui-spice-core.so qemu-system-modules-spice,qemu-system-common qemu-ui-spice-core qemu-ui-spice-core
 /usr/lib/x86_64-linux-gnu/libEGL.so.1,/usr/lib64/libEGL.so.1,/usr/lib/libEGL.so.1 libegl1 libglvnd-egl libglvnd

@@ -33,11 +33,14 @@ export function choicesOf({ type, of }: ParamSpec): readonly ParamValue[] | unde
   return type === 'enum' && Array.isArray(of) ? (of as string[]) : undefined;
 }
 
-/** A machine with nothing on it but plain VGA (without it QEMU 7.2 dies of a window in full screen) and what a device brings. */
-export const EMPTY = specOf(
-  'template: other\nmemory: 64M\nrng: none\nsmbios: none\ndisplay: none\naudio: none\nusb: none\n',
-  CATALOG,
-).spec;
+/** A VM with nothing on it but what a line or more of a VM file asks for. */
+export function emptyVm(lines: string): VmSpec {
+  const none = 'rng: none\nsmbios: none\ndisplay: none\naudio: none\nusb: none\n';
+  return specOf(`template: other\nmemory: 64M\n${none}${lines}`, CATALOG).spec;
+}
+
+/** Plain VGA is there because without it QEMU 7.2 dies of a window in full screen. */
+export const EMPTY = emptyVm('');
 
 /** A device by itself; parameters that `values` does not name have their defaults. */
 export function deviceWith({ section, template }: DeviceType, values: Values): DeviceSpec {
@@ -52,7 +55,10 @@ export function deviceWith({ section, template }: DeviceType, values: Values): D
 }
 
 /** An otherwise empty VM with one device. */
-export function specWith(device: DeviceType, values: Values): VmSpec {
-  const others = EMPTY.devices.filter(({ section }) => section !== device.section.name);
-  return { ...EMPTY, devices: [...others, deviceWith(device, values)] };
+export function specWith(device: DeviceType, values: Values, empty: VmSpec = EMPTY): VmSpec {
+  const section = device.section.name;
+  // Not every board has these.
+  const without = section === 'machine' ? ['machine', 'firmware', 'gpu'] : [section];
+  const others = empty.devices.filter((other) => !without.includes(other.section));
+  return { ...empty, devices: [...others, deviceWith(device, values)] };
 }

@@ -134,7 +134,7 @@ async function main() {
   say(readFileSync(join(ROOT, FILE), 'utf8').trimEnd().replace(/^/gm, '  '));
   const plan = askJson('plan', FILE);
   if (!plan.vm) return ezvm('check', FILE);
-  const log = join(plan.vm.stateDir, 'serial.log');
+  const log = join(plan.vm.stateDir, 'serial0.log');
 
   ezvm(FILE);
   const status = askJson('status', NAME);

@@ -111,6 +111,8 @@ function withPart(own: DeviceTemplate, part: DeviceTemplate): DeviceTemplate {
     folders: [...own.folders, ...part.folders],
     ...(slot !== undefined && { slot }),
     ...(resolver !== undefined && { resolver }),
+    ...((own.slots ?? part.slots) && { slots: { ...part.slots, ...own.slots } }),
+    ...((own.buses ?? part.buses) && { buses: { ...part.buses, ...own.buses } }),
   };
 }
 
@@ -144,7 +146,9 @@ export function readOwn(doc: SourceDoc, type: string): DeviceTemplate {
     ...(plain.slot !== undefined && { slot: plain.slot }),
     ...(plain.resolver !== undefined && { resolver: plain.resolver }),
     ...(plain.needs !== undefined && { needs: plain.needs }),
+    ...(plain.board !== undefined && { board: plain.board }),
     ...(plain.slots !== undefined && { slots: plain.slots }),
+    ...(plain.buses !== undefined && { buses: plain.buses }),
   };
 }
 

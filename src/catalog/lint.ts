@@ -11,7 +11,7 @@ import {
 import { type FindPart, includedIn, partPath, readDevice, readOwn } from './catalog.ts';
 import { checkParam, suggestion } from './params.ts';
 import { DEVICE_TEMPLATE, SECTIONS } from './schema.ts';
-import type { DeviceTemplate, ParamSpec, TemplateSource, When } from './template.ts';
+import type { BoardSpec, DeviceTemplate, Needs, ParamSpec, TemplateSource, When } from './template.ts';
 
 /** What a template may name beyond its own file. */
 export interface LintScope {
@@ -32,6 +32,7 @@ export function lintTemplates(source: TemplateSource, scope: LintScope): Diagnos
     resolvers: scope.resolvers,
     sections: scope.all.read('sections.yaml')?.root.entries.map(({ key }) => key) ?? [],
     slots: slotsIn(scope.all),
+    features: boardFeatures(scope.all),
     hasDevice: (name) => scope.all.read(`devices/${name}.yaml`) !== undefined,
     findPart: (name) => scope.all.read(partPath(name)),
   };
@@ -48,15 +49,27 @@ interface Known {
   readonly sections: readonly string[];
   /** Kinds of places, of any machine. */
   readonly slots: readonly string[];
+  /** What `board.has` lists, of any machine. */
+  readonly features: readonly string[];
   /** @param name `<section>/<type>` */
   readonly hasDevice: (name: string) => boolean;
   readonly findPart: FindPart;
 }
 
 function slotsIn(source: TemplateSource): string[] {
+  return ['machines', 'parts'].flatMap((folder) =>
+    source.list(folder).flatMap((type) => {
+      const slots = entryOf(source.read(`${folder}/${type}.yaml`)?.root ?? NOTHING, 'slots')?.node;
+      return slots?.kind === 'map' ? slots.entries.map(({ key }) => key) : [];
+    }),
+  );
+}
+
+/** Everything that some machine's board has, as templates name it. */
+export function boardFeatures(source: TemplateSource): string[] {
   return source.list('machines').flatMap((type) => {
-    const slots = entryOf(source.read(`machines/${type}.yaml`)?.root ?? NOTHING, 'slots')?.node;
-    return slots?.kind === 'map' ? slots.entries.map(({ key }) => key) : [];
+    const board = entryOf(source.read(`machines/${type}.yaml`)?.root ?? NOTHING, 'board')?.node;
+    return board ? ((toPlain(board) as Partial<BoardSpec> | null)?.has ?? []) : [];
   });
 }
 
@@ -127,8 +140,8 @@ function lintDevice(doc: SourceDoc, type: string, known: Known): Diagnostic[] {
   // A template may speak of what its parts bring; a part, being linted by itself, only of its own.
   const whole = readDevice(doc, type, known.findPart);
   lintValues(own, fault);
-  lintNeeds(own, fault);
-  lintLets(own, whole, fault);
+  lintNeeds(own, known, fault);
+  lintLets(own, whole, known, fault);
   lintNames(own, whole, known, fault);
   lintSidecars(own, whole, fault);
   const names = namesIn(whole);
@@ -165,7 +178,14 @@ function lintDevice(doc: SourceDoc, type: string, known: Known): Diagnostic[] {
       }),
     ),
   ];
-  for (const [when, path] of whens) lintWhen(whole, when, (message) => fault(message, path));
+  for (const [when, path] of whens) lintWhen(whole, when, known, (message) => fault(message, path));
+  const gates: [Needs | undefined, readonly PropertyKey[]][] = [
+    [own.needs, ['needs']],
+    ...own.emit.map(({ needs }, index): [Needs | undefined, readonly PropertyKey[]] => [needs, ['emit', index]]),
+  ];
+  for (const [needs, path] of gates)
+    if (needs?.board !== undefined && !known.features.includes(needs.board))
+      fault(`needs: no board has ${needs.board}`, path);
   return report;
 }
 
@@ -195,9 +215,9 @@ function lintValues(device: DeviceTemplate, fault: Fault): void {
 }
 
 /** A version gate on a value that never comes up would silently be none. */
-function lintNeeds(device: DeviceTemplate, fault: Fault): void {
+function lintNeeds(device: DeviceTemplate, known: Known, fault: Fault): void {
   for (const [name, { needs }] of Object.entries(device.params)) {
-    const values = valuesOf(device, name) ?? ['set'];
+    const values = valuesOf(device, name, known) ?? ['set'];
     for (const [value, { otherwise = 'refuse' }] of Object.entries(needs ?? {})) {
       const path = ['params', name, 'needs', value];
       if (!values.includes(value)) fault(`needs: ${name} is never ${value}`, path);
@@ -217,8 +237,10 @@ function faultIn(spec: ParamSpec, given: NonNullable<ParamSpec['default']>): str
   return 'faults' in checked ? checked.faults[0]?.message : undefined;
 }
 
-/** The values that a table or a condition over a parameter has to reckon with; undefined for those without end. */
-function valuesOf(device: DeviceTemplate, name: string): readonly string[] | undefined {
+/** The values that a table or a condition over a name has to reckon with; undefined for those without end. */
+function valuesOf(device: DeviceTemplate, name: string, { features }: Known): readonly string[] | undefined {
+  if (name === 'vm.accel') return ['kvm', 'hvf', 'tcg'];
+  if (name.startsWith('board.')) return features.includes(name.slice('board.'.length)) ? ['on', 'off'] : [];
   const spec = device.params[name];
   if (spec?.type === 'bool') return ['on', 'off'];
   return spec?.type === 'enum' && Array.isArray(spec.of) ? spec.of.map(wordOf) : undefined;
@@ -228,9 +250,10 @@ function wordOf(value: unknown): string {
   return value === true ? 'on' : value === false ? 'off' : String(value);
 }
 
-function lintLets(own: DeviceTemplate, whole: DeviceTemplate, fault: Fault): void {
+function lintLets(own: DeviceTemplate, whole: DeviceTemplate, known: Known, fault: Fault): void {
   for (const [name, { by, values }] of Object.entries(own.lets)) {
-    const wanted = valuesOf(whole, by);
+    const wanted = valuesOf(whole, by, known);
+    if (wanted?.length === 0) fault(`let ${name}: no board has ${by.slice('board.'.length)}`, ['let', name]);
     if (!wanted) fault(`let ${name}: ${by} is no enum or bool parameter`, ['let', name]);
     const given = Object.keys(values);
     const missing = wanted?.filter((value) => !given.includes(value)) ?? [];
@@ -266,11 +289,16 @@ function lintNames(own: DeviceTemplate, whole: DeviceTemplate, known: Known, fau
       fault(`requires: there is no device ${wanted}`, ['requires', index]);
 }
 
-function lintWhen(device: DeviceTemplate, when: When | undefined, fault: (message: string) => void): void {
+function lintWhen(
+  device: DeviceTemplate,
+  when: When | undefined,
+  known: Known,
+  fault: (message: string) => void,
+): void {
   for (const [name, wanted] of Object.entries(when ?? {})) {
-    if (!device.params[name]) fault(`when: there is no parameter ${name}`);
+    const values = valuesOf(device, name, known);
+    if (!device.params[name] && !values?.length) fault(`when: there is no parameter ${name}`);
     else if (wanted !== 'set' && wanted !== 'unset') {
-      const values = valuesOf(device, name);
       for (const value of Array.isArray(wanted) ? wanted : [wanted])
         if (values && !values.includes(wordOf(value))) fault(`when: ${name} is never ${wordOf(value)}`);
     }

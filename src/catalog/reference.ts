@@ -46,7 +46,7 @@ function referenceOfDevice(section: SectionSpec, device: DeviceTemplate): string
   const showcase = device.type === section.default ? params.slice(0, 1).map(([name]) => name) : [];
   return [
     `### ${section.name}: ${device.type}`,
-    `${device.summary}${device.needs ? ` (QEMU ${device.needs.qemu})` : ''}`,
+    `${device.summary}${device.needs?.qemu ? ` (QEMU ${device.needs.qemu})` : ''}`,
     `\`\`\`yaml\n${sampleOf(section, device, showcase)}\n\`\`\``,
     ...(params.length === 0 ? [] : [params.map(([name, spec]) => paramLine(name, spec)).join('\n')]),
   ].join('\n\n');

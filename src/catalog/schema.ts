@@ -3,9 +3,13 @@ import * as z from 'zod';
 /** The shape of a device template; what its references mean is judged by `lint`. */
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'a name has small letters, digits and - only');
+/** A parameter, or a name of the machine's such as `board.isa`. */
+const reference = z.string().regex(/^[a-z][a-z0-9.-]*$/, 'a name has small letters, digits, - and . only');
 const when = z.record(z.string(), z.union([scalar, z.array(scalar).min(1)]));
 const qemu = z.string().regex(/^>=\s*\d+(\.\d+){0,2}$/, 'as in ">=8.1"');
-const needs = z.strictObject({ qemu, otherwise: z.enum(['refuse', 'omit']).optional() });
+const needs = z
+  .strictObject({ qemu: qemu.optional(), board: name.optional(), otherwise: z.enum(['refuse', 'omit']).optional() })
+  .refine(({ qemu, board }) => (qemu ?? board) !== undefined, 'it names a `qemu`, a `board` or both');
 const TYPES = [
   'string',
   'word',
@@ -73,11 +77,19 @@ const sidecar = z
     'it has `argv`, or `programs` with an argv each',
   );
 
-const slotTable = z.strictObject({
-  bus: z.string(),
-  at: z.array(z.string()).min(1),
-  'root-port': z.boolean().optional(),
-});
+const slotTable = z
+  .strictObject({
+    bus: z.string().optional(),
+    at: z.array(z.string()).min(1),
+    'root-port': z.boolean().optional(),
+  })
+  .refine(
+    ({ bus, at }) => bus !== undefined || at.every((place) => place.includes('/')),
+    'places name their bus as in pci.1/1b, or `bus` names it for all',
+  );
+
+const board = z.strictObject({ name, family: name.optional(), arch: z.string(), has: z.array(name) });
+const busMaker = z.object({ driver: z.string(), bus: z.string(), addr: z.string() }).catchall(scalar);
 
 /** One QEMU option, with or without conditions. */
 const emit = z
@@ -99,7 +111,7 @@ export const DEVICE_TEMPLATE = z.strictObject({
   summary: z.string().min(1),
   include: z.array(name).min(1).optional(),
   params: z.record(name, param).optional(),
-  let: z.record(name, z.object({ by: name }).catchall(z.union([scalar, z.null()]))).optional(),
+  let: z.record(name, z.object({ by: reference }).catchall(z.union([scalar, z.null()]))).optional(),
   requires: z.array(z.union([z.string(), z.strictObject({ device: z.string(), when: when.optional() })])).optional(),
   slot: z.string().optional(),
   emit: z.array(emit).optional(),
@@ -107,7 +119,9 @@ export const DEVICE_TEMPLATE = z.strictObject({
   folders: z.array(z.string()).optional(),
   resolver: name.optional(),
   needs: needs.optional(),
+  board: board.optional(),
   slots: z.record(name, slotTable).optional(),
+  buses: z.record(z.string(), z.array(busMaker).min(1)).optional(),
 });
 
 export const SECTIONS = z.record(

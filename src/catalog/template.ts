@@ -44,9 +44,11 @@ export interface ParamSpec {
 /** Conditions on parameters, all of which must hold: a value, one of several, or the words `set` and `unset`. */
 export type When = { readonly [param: string]: string | number | boolean | readonly (string | number | boolean)[] };
 
-/** A version gate: `{ qemu: ">=8.1" }`; what lacks it is refused, or left out with a warning. */
+/** A gate: `{ qemu: ">=8.1", board: isa }`; what lacks it is refused, or left out with a warning. */
 export interface Needs {
-  readonly qemu: string;
+  readonly qemu?: string;
+  /** A feature that the machine's `board.has` lists. */
+  readonly board?: string;
   readonly otherwise?: 'refuse' | 'omit';
 }
 
@@ -119,14 +121,41 @@ export interface DeviceTemplate {
   readonly folders: readonly string[];
   readonly resolver?: string;
   readonly needs?: Needs;
-  /** Of machines only. */
+  /** These three of machines only. */
+  readonly board?: BoardSpec;
   readonly slots?: { readonly [kind: string]: SlotTable };
+  /** What makes a bus that the board itself has not got: the properties of one `-device` or more, there with the first device on it. */
+  readonly buses?: { readonly [bus: string]: readonly BusMaker[] };
+}
+
+/** What a machine is to QEMU, and what it has for devices to build on. */
+export interface BoardSpec {
+  /** QEMU's short name, which stands for the newest version of it. */
+  readonly name: string;
+  /** What the names of its versions begin with, such as `pc-q35` of pc-q35-9.2; absent where it has none. */
+  readonly family?: string;
+  /** As QEMU names targets. */
+  readonly arch: string;
+  /** Named by `needs: { board: isa }` and `when: { board.isa: on }`. */
+  readonly has: readonly string[];
+}
+
+/** Properties of a device that is itself on a bus, at a place of its own. */
+export interface BusMaker {
+  readonly driver: string;
+  readonly bus: string;
+  readonly addr: string;
+  readonly [property: string]: string | number | boolean;
 }
 
 /** Where devices of one kind sit; the index of `at` is the device's own number. */
 export interface SlotTable {
-  readonly bus: string;
-  /** `slot` or `slot.function` in hexadecimal, as QEMU's `addr`; or plain numbers for buses that are not PCI. */
+  /** Of the places that name none. */
+  readonly bus?: string;
+  /**
+   * `slot` or `slot.function` in hexadecimal, as QEMU's `addr`; or plain numbers for buses that are not PCI. `pci.1/1b` names the
+   * bus as well.
+   */
   readonly at: readonly string[];
   /** Each device gets a root port at the address, and sits on it at 0. */
   readonly 'root-port'?: boolean;

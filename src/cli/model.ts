@@ -93,7 +93,9 @@ export function questionsOf(spec: VmSpec): Questions {
   const started = spec.devices.flatMap(({ template }) =>
     template.sidecars.flatMap(({ programs }) => programs.map(({ argv: [program] }) => program)),
   );
+  const arch = spec.devices.find(({ section }) => section === 'machine')?.template.board?.arch;
   return {
+    ...(arch !== undefined && { arch }),
     paths: of(false),
     interfaces: [...new Set(of(true))],
     programs: [...new Set(started.filter((program) => typeof program === 'string'))],

@@ -34,9 +34,11 @@ export function factsFromAnswers(answers: readonly Answered[], binary: string): 
   const version = versionOf(answers);
   if (!version) return undefined;
   const machines: Record<string, string> = {};
+  const maxCpus: Record<string, number> = {};
   for (const machine of records(answerTo(answers, 'query-machines'))) {
     const name = String(machine['name']);
     machines[name] = name;
+    if (typeof machine['cpu-max'] === 'number') maxCpus[name] = machine['cpu-max'];
     if (typeof machine['alias'] === 'string') machines[machine['alias']] = name;
   }
   const target = answerTo(answers, 'query-target');
@@ -46,6 +48,7 @@ export function factsFromAnswers(answers: readonly Answered[], binary: string): 
     package: version.package,
     arch: isRecord(target) ? String(target['arch']) : 'x86_64',
     machines: Object.fromEntries(Object.entries(machines).toSorted()),
+    maxCpus: Object.fromEntries(Object.entries(maxCpus).toSorted()),
     devices: devicesOf(answers),
     objects: objectsOf(answers),
     cpuModels: namesOf(answerTo(answers, 'query-cpu-definitions')).toSorted(),

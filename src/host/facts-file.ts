@@ -19,6 +19,7 @@ const qemu = z.object({
   package: z.string(),
   arch: z.string(),
   machines: byName,
+  maxCpus: z.record(z.string(), z.int()).exactOptional(),
   devices: words,
   objects: words,
   cpuModels: words,
@@ -75,6 +76,12 @@ const schema = z.object({
   options: z.record(z.string(), words),
 });
 
+const accelerator = z.object({
+  usable: z.boolean(),
+  reason: z.string().exactOptional(),
+  help: z.string().exactOptional(),
+});
+
 const factsFile = z.object({
   format: z.literal(1),
   arch: z.string(),
@@ -83,7 +90,8 @@ const factsFile = z.object({
   cpus: z.int().positive(),
   memory: z.int().positive(),
   qemu: qemu.exactOptional(),
-  kvm: z.object({ usable: z.boolean(), reason: z.string().exactOptional(), help: z.string().exactOptional() }),
+  kvm: accelerator,
+  hvf: accelerator.exactOptional(),
   programs: byName,
   firmware: z.array(firmware),
   paths: z.record(z.string(), path),

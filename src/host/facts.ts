@@ -19,6 +19,8 @@ export interface HostFacts {
   readonly qemu?: QemuFacts;
   /** Usable means that a virtual CPU was really made with it; else `reason` says why not, and `help` how to mend it. */
   readonly kvm: KvmFacts;
+  /** Of Macs only: Apple's hypervisor, which runs guests of the host's own architecture. */
+  readonly hvf?: KvmFacts;
   /** Absolute paths of the programs ezvm may start, by name; absent when not installed. */
   readonly programs: { readonly [name: string]: string };
   /** In order of preference, as QEMU's interop specification defines it. */
@@ -45,6 +47,8 @@ export interface Questions {
   readonly interfaces: readonly string[];
   /** Programs that run beside QEMU. */
   readonly programs: readonly string[];
+  /** What the board is made of, as QEMU names targets; the host's own where nothing is said. */
+  readonly arch?: string;
 }
 
 /** A network interface as sysfs describes it. */
@@ -103,6 +107,8 @@ export interface QemuFacts {
   readonly arch: string;
   /** Names and aliases of machine types to their canonical name: `q35` to `pc-q35-7.2`. */
   readonly machines: { readonly [name: string]: string };
+  /** The most processors that a machine takes, by canonical name. */
+  readonly maxCpus?: { readonly [machine: string]: number };
   /** Every QOM type name that can be given to `-device`, without CPUs and without what misses a module. */
   readonly devices: readonly string[];
   /** Every QOM type name that can be given to `-object`. */

@@ -59,19 +59,20 @@ export async function probeHost(request: ProbeRequest): Promise<Probed> {
     settings.firmwareDirs ?? [...FIRMWARE_DIRS, ...(user.uid === 0 ? [] : [`${dirname(dirs.config)}/qemu/firmware`])],
   );
   const diagnostics: Diagnostic[] = [...unknown, ...firmware.diagnostics];
-  const binary = findQemu(settings.qemu, hostArch, where, diagnostics);
+  const { paths, arch, ...more } = request.questions;
+  const binary = findQemu(settings.qemu, arch ?? hostArch, where, diagnostics);
   const { qemu, kvm } = await findCapabilities(binary, hostArch, user, dirs.cache, diagnostics);
-  const { paths, ...more } = request.questions;
   const asked = await answerQuestions(more, programs, where, settings.programs);
   const facts: HostFacts = {
     format: 1,
-    arch: qemu?.arch ?? hostArch,
+    arch: qemu?.arch ?? arch ?? hostArch,
     user,
     dirs,
     cpus: availableParallelism(),
     memory: totalmem(),
     ...(qemu && { qemu }),
     kvm,
+    ...(process.platform === 'darwin' && { hvf: hvfFor(qemu?.arch ?? hostArch, hostArch) }),
     programs,
     firmware: firmware.descriptors,
     paths: probePaths(paths),
@@ -162,6 +163,11 @@ async function findCapabilities(
   return { qemu: known.qemu, kvm: { usable: false, reason: foreign } };
 }
 
+function hvfFor(arch: string, hostArch: string): KvmFacts {
+  if (arch === hostArch) return { usable: true };
+  return { usable: false, reason: `it runs only ${hostArch} guests here, and the board is made of ${arch} processors` };
+}
+
 function findUser(env: Readonly<Record<string, string | undefined>>): HostFacts['user'] {
   const ids = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
   let known: { username: string; homedir: string };
@@ -186,7 +192,10 @@ function findQemu(
     return undefined;
   }
   // Fedora and RHEL have a QEMU of their own outside the PATH.
-  return findProgram(`qemu-system-${arch}`, dirs) ?? findProgram('qemu-kvm', ['/usr/libexec']);
+  return (
+    findProgram(`qemu-system-${arch}`, dirs) ??
+    (arch === ARCH[process.arch] ? findProgram('qemu-kvm', ['/usr/libexec']) : undefined)
+  );
 }
 
 /** Changes whenever the program or its modules do; undefined when it is gone. */

@@ -14,19 +14,24 @@ export function chooseAccelerator(
   const machine = spec.devices.find((device) => device.section === 'machine');
   const asked = machine?.params['accel'];
   const reason = facts.kvm.reason ?? 'KVM is not usable';
-  if (asked?.value === 'tcg' || asked?.value === 'hvf') return asked.value;
-  if (asked?.value === 'kvm') {
-    if (!facts.kvm.usable)
+  const wanted = asked?.value;
+  if (wanted === 'tcg') return 'tcg';
+  if (wanted === 'kvm' || wanted === 'hvf') {
+    const usable = wanted === 'kvm' ? facts.kvm.usable : facts.hvf?.usable === true;
+    const why = wanted === 'kvm' ? reason : (facts.hvf?.reason ?? 'only Macs have it');
+    if (!usable)
       context.require({
         kind: 'unmet',
-        code: 'kvm-unusable',
-        message: `machine.accel is kvm, but ${reason}`,
-        origin: asked.origin,
+        code: `${wanted}-unusable`,
+        message: `machine.accel is ${wanted}, but ${why}`,
+        origin: asked?.origin,
         help: 'mend that, or write `accel: auto` to run slower without it',
       });
-    return 'kvm';
+    return wanted;
   }
   if (facts.kvm.usable) return 'kvm';
-  context.note({ severity: 'warning', code: 'no-kvm', message: `the VM will run slowly, without KVM: ${reason}` });
+  if (facts.hvf?.usable) return 'hvf';
+  const without = facts.hvf ? `without HVF: ${facts.hvf.reason}` : `without KVM: ${reason}`;
+  context.note({ severity: 'warning', code: 'no-kvm', message: `the VM will run slowly, ${without}` });
   return 'tcg';
 }

@@ -8,6 +8,7 @@ import type { QemuOption, QemuVersion } from '../qemu/option.ts';
 import { renderOptions } from '../qemu/render.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { assignAddresses } from './address.ts';
+import { boardHas } from './board-gate.ts';
 import { applyOverrides, findClashes, findMisfits, findUnspeakable, mergeSingletons, targetOf } from './combine.ts';
 import { addDescriptor, handOver, type WantedDescriptor } from './descriptors.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from './device.ts';
@@ -59,14 +60,16 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     facts,
     version: facts.qemu?.version ?? ASSUMED_VERSION,
     accel: chooseAccelerator(spec, facts, hooks),
+    board: spec.devices.find(({ section }) => section === 'machine')?.template.board,
+    defaultsFile: catalog.defaults()?.file,
     runDir,
     stateDir,
     devices: [],
     ...hooks,
   };
   const gathered = gatherDevices(catalog, start);
-  const slots = gathered.find((device) => device.section === 'machine')?.template.slots ?? {};
-  const { devices, rootPorts } = assignAddresses(gathered, slots, start, (device, message, help) =>
+  const machine = gathered.find((device) => device.section === 'machine')?.template;
+  const { devices, bridges } = assignAddresses(gathered, machine, start, (device, message, help) =>
     report({
       severity: 'error',
       code: 'address-refused',
@@ -78,7 +81,14 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   const context: PlanContext = { ...start, devices };
 
   const emitted = devices.map((device) => ({ ...expand(device, context), id: device.id }));
-  const deviceOptions = withDisplay([...rootPorts, ...emitted.flatMap(({ options }) => options)]);
+  // Bridges sit on what the board brings along, and devices sit on them.
+  const first = devices[0]?.section === 'machine' ? 1 : 0;
+  const optionsOf = (some: typeof emitted): QemuOption[] => some.flatMap(({ options }) => options);
+  const deviceOptions = withDisplay([
+    ...optionsOf(emitted.slice(0, first)),
+    ...bridges,
+    ...optionsOf(emitted.slice(first)),
+  ]);
   const sandbox = chooseSandbox(deviceOptions, spec.qemu.args, facts);
   const own = [...baseOptions(context), ...sandbox, ...deviceOptions];
   const options = applyOverrides(mergeSingletons(own, report), spec.qemu, report);
@@ -97,7 +107,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   const told = newer.flatMap(({ targets }) => targets);
   requirements.push(
     ...newer,
-    ...programRequirement(facts),
+    ...programRequirement(context),
     ...devices.flatMap(pathRequirements),
     ...devices.flatMap((device) => linkRequirements(device, facts)),
     ...portRequirements(options),
@@ -112,7 +122,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   findNetworkClashes(options, requirements, report);
   const handed = handOver(options, descriptors);
   const relaxed = findRelaxations(options, spec.qemu.args, facts);
-  const binary = facts.qemu?.binary ?? `qemu-system-${facts.arch}`;
+  const binary = facts.qemu?.binary ?? `qemu-system-${archOf(context)}`;
   const plan: Plan = {
     format: 1,
     vm: {
@@ -144,9 +154,12 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   return { plan, diagnostics };
 }
 
+const NOTHING = { options: [], sidecars: [] };
+
 function expand(device: PlannedDevice, context: PlanContext): { options: QemuOption[]; sidecars: Sidecar[] } {
   const { template } = device;
-  if (judgeNeeds(template.needs, device, context, template.type) === 'omitted') return { options: [], sidecars: [] };
+  if (!boardHas(template.needs, device, context, template.type)) return NOTHING;
+  if (judgeNeeds(template.needs, device, context, template.type) === 'omitted') return NOTHING;
   const resolver = template.resolver === undefined ? undefined : RESOLVERS[template.resolver];
   const resolved: Resolved = resolver?.(device, context) ?? {};
   const names = namesOf(device, resolved, context);
@@ -208,15 +221,20 @@ function refuseDirectories(directories: readonly string[], report: (diagnostic: 
   }
 }
 
-function programRequirement(facts: HostFacts): Requirement[] {
-  if (facts.qemu) return [];
-  return [
-    {
-      kind: 'program',
-      program: `qemu-system-${facts.arch}`,
-      help: 'install the package qemu-system-x86 (Debian, Ubuntu), qemu-kvm (Fedora) or qemu-base (Arch)',
-    },
-  ];
+function archOf({ board, facts }: PlanContext): string {
+  return board?.arch ?? facts.arch;
+}
+
+/** What brings QEMU for an architecture, in the words of Debian and Ubuntu, Fedora, and Arch. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  x86_64: 'qemu-system-x86 (Debian, Ubuntu), qemu-kvm (Fedora) or qemu-base (Arch)',
+  aarch64: 'qemu-system-arm (Debian, Ubuntu), qemu-system-aarch64-core (Fedora) or qemu-system-aarch64 (Arch)',
+};
+
+function programRequirement(context: PlanContext): Requirement[] {
+  if (context.facts.qemu) return [];
+  const program = `qemu-system-${archOf(context)}`;
+  return [{ kind: 'program', program, help: `install the package ${PACKAGES[archOf(context)] ?? program}` }];
 }
 
 function warnOfMinimum({ spec, devices, note, require }: PlanContext): void {

@@ -1,4 +1,4 @@
-import type { DeviceTemplate } from '../catalog/template.ts';
+import type { BoardSpec, DeviceTemplate } from '../catalog/template.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import type { Origin } from '../core/origin.ts';
 import type { HostFacts } from '../host/facts.ts';
@@ -31,6 +31,10 @@ export interface PlanContext {
   /** Of the QEMU at hand, or the one assumed where none is installed. */
   readonly version: QemuVersion;
   readonly accel: 'kvm' | 'hvf' | 'tcg';
+  /** Absent where a VM leaves the choice to QEMU; then it is taken to have everything. */
+  readonly board: BoardSpec | undefined;
+  /** The file of what every VM has unless something else is said. */
+  readonly defaultsFile: string | undefined;
   /** `<run>/<name>` and `<state>/<name>`. */
   readonly runDir: string;
   readonly stateDir: string;

@@ -1,6 +1,7 @@
 import type { ProgramEntry, SidecarEntry, When } from '../catalog/template.ts';
 import { formatSize } from '../core/size.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
+import { boardHas } from './board-gate.ts';
 import type { PlanContext, PlannedDevice, Resolved } from './device.ts';
 import type { Sidecar } from './plan.ts';
 import { judgeNeeds } from './version-gate.ts';
@@ -18,6 +19,8 @@ export function namesOf(device: PlannedDevice, resolved: Resolved, context: Plan
     'vm.uuid': context.spec.uuid,
     'vm.run': context.runDir,
     'vm.state': context.stateDir,
+    'vm.accel': context.accel,
+    'board.*': context.board === undefined,
     'slot.bus': device.slot?.bus ?? null,
     'slot.addr': device.slot?.addr ?? null,
     'slot.number': numberIn(device.slot?.addr),
@@ -29,8 +32,9 @@ export function namesOf(device: PlannedDevice, resolved: Resolved, context: Plan
     if (device.template.params[name]?.type === 'size')
       names[`${name}.text`] = typeof value === 'number' ? formatSize(value) : null;
   }
+  for (const feature of context.board?.has ?? []) names[`board.${feature}`] = true;
   for (const [name, table] of Object.entries(device.template.lets))
-    names[name] = table.values[wordOf(names[table.by] ?? null)] ?? null;
+    names[name] = table.values[wordOf(lookAt(table.by, names))] ?? null;
   for (const [name, value] of Object.entries(resolved.values ?? {})) names[`resolved.${name}`] = value;
   return names;
 }
@@ -45,10 +49,15 @@ function wordOf(value: Value): string {
   return value === true ? 'on' : value === false ? 'off' : String(value);
 }
 
+/** What a table or a condition asks for; a feature that the board does not list is off. */
+function lookAt(name: string, names: Names): Value {
+  return names[name] ?? (name.startsWith('board.') ? (names['board.*'] ?? false) : null);
+}
+
 /** Whether every condition on a device's parameters holds. */
 export function holds(when: When | undefined, names: Names): boolean {
   return Object.entries(when ?? {}).every(([name, wanted]) => {
-    const value = names[name] ?? null;
+    const value = lookAt(name, names);
     if (wanted === 'set') return value !== null;
     if (wanted === 'unset') return value === null;
     return (Array.isArray(wanted) ? wanted : [wanted]).some((one) => wordOf(one as Value) === wordOf(value));
@@ -59,6 +68,7 @@ export function holds(when: When | undefined, names: Names): boolean {
 export function emitOptions(device: PlannedDevice, names: Names, context: PlanContext): QemuOption[] {
   return device.template.emit.flatMap((entry) => {
     if (!holds(entry.when, names)) return [];
+    if (!boardHas(entry.needs, device, context, `-${entry.option}`)) return [];
     if (judgeNeeds(entry.needs, device, context, `-${entry.option}`) === 'omitted') return [];
     const args = entry.args === null || entry.args === true ? true : substitute(entry.args, names, device);
     return args === null

@@ -17,7 +17,7 @@ export function judgeNeeds(
   context: PlanContext,
   what: string,
 ): 'met' | 'omitted' | 'refused' {
-  const message = needs && lackOf(needs.qemu, `${device.id}: ${what}`, context);
+  const message = needs?.qemu === undefined ? undefined : lackOf(needs.qemu, `${device.id}: ${what}`, context);
   if (message === undefined) return 'met';
   if (needs?.otherwise === 'omit') {
     noteLack(context, `${message}; left out`, device.origin);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CHECKOUT, yamlNames } from '../checkout.ts';
+import { hostIn } from '../golden/host.ts';
 import { CATALOG } from '../one-device.ts';
 
 /** A VM file: what it is, and its text. */
@@ -17,10 +18,12 @@ export const SYSTEMS: readonly VmText[] = CATALOG.layers('os').flatMap((system) 
   })),
 );
 
-/** The examples and the corners that goldens show. */
+/** The examples and the corners that goldens show, for hosts like this one. */
 export const FILES: readonly VmText[] = ['etc', 'test/golden/cases'].flatMap((folder) =>
-  yamlNames(folder).map((name) => ({
-    title: `${folder}/${name}.yaml`,
-    text: readFileSync(join(CHECKOUT, folder, `${name}.yaml`), 'utf8'),
-  })),
+  yamlNames(folder)
+    .map((name) => ({
+      title: `${folder}/${name}.yaml`,
+      text: readFileSync(join(CHECKOUT, folder, `${name}.yaml`), 'utf8'),
+    }))
+    .filter(({ text }) => hostIn(text) === 'laptop'),
 );

@@ -56,7 +56,7 @@ export class Machine {
 
   /** What the guest has written on its serial port. */
   console(): string {
-    return this.#log('serial').replaceAll('\r', '');
+    return this.#log('serial0').replaceAll('\r', '');
   }
 
   /** Waits until the guest has written `text`; throws when the VM ends before, or takes longer than a slow machine needs. */

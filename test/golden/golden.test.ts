@@ -6,10 +6,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHECKOUT, yamlNames } from '../checkout.ts';
 import { Built } from '../cli/built.ts';
 import { Program } from '../program.ts';
+import { hostIn } from './host.ts';
 
 /** The examples, then the corners that no example has. */
 const VMS = ['etc', 'test/golden/cases'].flatMap((folder) => yamlNames(folder).map((name) => ({ folder, name })));
-const HOST = join(CHECKOUT, 'test', 'hosts', 'laptop.json');
+
+/** The host that a case is planned for: the laptop, or the one that its first line names. */
+function hostOf(folder: string, name: string): string {
+  const text = readFileSync(join(CHECKOUT, folder, `${name}.yaml`), 'utf8');
+  return join(CHECKOUT, 'test', 'hosts', `${hostIn(text)}.json`);
+}
+
 /** Stands in a golden where the VM files lie. */
 const PLACE = '/home/alice/vms';
 
@@ -32,7 +39,13 @@ beforeAll(() => {
 afterAll(() => program.remove());
 
 async function args(folder: string, name: string, ...flags: readonly string[]): Promise<string> {
-  const { exit, out, err } = await program.run('args', join(folder, `${name}.yaml`), '--host', HOST, ...flags);
+  const { exit, out, err } = await program.run(
+    'args',
+    join(folder, `${name}.yaml`),
+    '--host',
+    hostOf(folder, name),
+    ...flags,
+  );
   expect(exit, err).toBe(0);
   return out;
 }
@@ -94,7 +107,9 @@ describe('the built program', () => {
   afterAll(() => built.remove());
 
   it.each(VMS)('prints the golden of $folder/$name', ({ folder, name }) => {
-    const { out, err } = built.run(['args', join(folder, `${name}.yaml`), '--host', HOST], { cwd: program.dir });
+    const { out, err } = built.run(['args', join(folder, `${name}.yaml`), '--host', hostOf(folder, name)], {
+      cwd: program.dir,
+    });
     expect(err).not.toContain('error');
     expect(placed(out)).toBe(readFileSync(join(import.meta.dirname, 'args', `${name}.txt`), 'utf8'));
   });

@@ -102,19 +102,26 @@ describe('the vocabulary', () => {
 describe('L8: the places of every machine', () => {
   const machines = DEVICES.filter(({ section }) => section.name === 'machine');
 
+  /** Kinds that may not be used together, or mean the same ports, as the machine's own comments say. */
+  const SHARED = ['sata=ide', 'scsi-controller=pvscsi', 'gpu-passthrough=pci'];
+
   it.each(machines)('$name: no two kinds share one, and none is where the board has its own', ({ template }) => {
     const taken = new Map<string, string>();
     const pci = new Map<string, string>();
-    for (const [kind, { bus, at }] of Object.entries(template.slots ?? {}))
+    for (const [kind, { bus: common = '', at }] of Object.entries(template.slots ?? {}))
       for (const [index, text] of at.entries()) {
         const label = `${kind}[${index}]`;
-        const [slot = '', fn] = text.split('.');
-        const onPci = bus.startsWith('pci');
-        const place = onPci ? `${bus} ${Number.parseInt(slot, 16)}.${fn ?? 0}` : `${bus} ${text}`;
-        expect(taken.get(place), label).toBeUndefined();
-        taken.set(place, label);
-        if (!onPci) continue;
-        expect(text, label).toMatch(bus === 'pci.0' ? /^([2-9a-f]|1[0-9a-f])$/ : /^([1-9a-f]|1[0-9a-e])(\.[0-7])?$/);
+        const [bus = '', place = ''] = text.includes('/') ? text.split('/') : [common, text];
+        const [slot = '', fn] = place.split('.');
+        const onPci = /^(pcie?\.|ich9)/.test(bus);
+        const key = onPci ? `${bus} ${Number.parseInt(slot, 16)}.${fn ?? 0}` : `${bus} ${place}`;
+        const other = taken.get(key)?.replace(/\[.*/, '');
+        if (!SHARED.some((pair) => pair === `${other}=${kind}` || pair === `${kind}=${other}`))
+          expect(other, label).toBeUndefined();
+        taken.set(key, label);
+        if (!onPci || other !== undefined || bus.startsWith('ich9')) continue;
+        expect(place, label).toMatch(bus === 'pcie.0' ? /^([1-9a-f]|1[0-9a-e])(\.[0-7])?$/ : /^([1-9a-f]|1[0-9a-f])$/);
+        if (bus === 'pci.0' && template.board?.name === 'pc') expect(place, label).not.toBe('1');
         // A slot is either one device's, or shared function by function.
         const mode = fn === undefined ? label : 'functions';
         const slotPlace = `${bus} ${Number.parseInt(slot, 16)}`;
@@ -130,7 +137,7 @@ describe('L8: the places of every machine', () => {
     ({ template }) => {
       for (const [kind, { bus, at, 'root-port': port }] of Object.entries(template.slots ?? {}))
         for (const text of at) {
-          if (!text.includes('.') || bus === 'ide') continue;
+          if (!text.includes('.') || text.includes('/') || bus === 'ide') continue;
           expect(port, kind).toBe(true);
           expect(
             Object.values(template.slots ?? {}).some((other) => other.at.includes(text.replace(/\.\d$/, '.0'))),

@@ -135,13 +135,15 @@ function placesOf(section: SectionSpec, type: string): Place[] {
       if (section.name === 'boot' && name !== 'kernel') others.push('    kernel: /vmlinuz\n');
       if (section.name === 'firmware' && name === 'code') others.push('    vars: /vars\n');
       if (section.name === 'spice' && name === 'rendernode') others.push('    gl: on\n');
+      // Not every board has these.
+      const without = section.name === 'machine' ? 'firmware: none\ngpu: none\n' : '';
       const item = section.plural ? `${section.name}:\n  id0:\n` : `${section.name}:\n`;
       return {
         label: `${section.name}/${type} ${name}`,
         name: `.${name}`,
         spec,
         write: (yaml) =>
-          `${UUID}${item}    type: ${type}\n${section.plural ? '    slot: 0\n' : ''}${others.join('')}    ${name}: ${yaml}\n`,
+          `${UUID}${without}${item}    type: ${type}\n${section.plural ? '    slot: 0\n' : ''}${others.join('')}    ${name}: ${yaml}\n`,
       };
     });
 }

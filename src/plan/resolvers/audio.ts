@@ -29,7 +29,7 @@ function chooseBackend(context: PlanContext): string {
   // PipeWire came with QEMU 8.1 and also serves programs of PulseAudio.
   const wanted =
     compareVersions(version, { major: 8, minor: 1, micro: 0 }) >= 0
-      ? ['pipewire', 'pa', 'sdl', 'alsa']
-      : ['pa', 'sdl', 'alsa'];
+      ? ['pipewire', 'pa', 'sdl', 'alsa', 'coreaudio']
+      : ['pa', 'sdl', 'alsa', 'coreaudio'];
   return wanted.find((backend) => built === undefined || built.includes(backend)) ?? 'none';
 }

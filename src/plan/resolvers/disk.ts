@@ -52,15 +52,14 @@ function refuseCombinations(device: PlannedDevice, direct: boolean, { refuse }: 
 }
 
 /** Old systems have no driver for the one, and some no longer for the other. */
-function tellOfPorts(device: PlannedDevice, { devices, note }: PlanContext): void {
+function tellOfPorts(device: PlannedDevice, { board, note }: PlanContext): void {
   const asked = param<string>(device, 'bus');
-  const board = devices.find(({ section }) => section === 'machine')?.template.type;
-  const has = board === 'pc' ? 'ide' : 'sata';
-  if ((asked === 'sata' || asked === 'ide') && asked !== has)
+  const has = board?.has.includes('sata') ? 'sata' : 'ide';
+  if (board && (asked === 'sata' || asked === 'ide') && !board.has.includes(asked))
     note({
       severity: 'warning',
       code: 'bus-differs',
-      message: `${device.id}: the board ${board} has no ${asked.toUpperCase()}; the guest sees it on ${has.toUpperCase()}`,
+      message: `${device.id}: the board ${board.name} has no ${asked.toUpperCase()}; the guest sees it on ${has.toUpperCase()}`,
       help: `write \`bus: ${has}\`, or choose the other board with \`machine: ${has === 'ide' ? 'q35' : 'pc'}\``,
       origin: device.params['bus']?.origin ?? device.origin,
     });

@@ -1,27 +1,35 @@
+import type { BoardSpec } from '../../catalog/template.ts';
 import { compareVersions, formatVersion, parseVersion } from '../../qemu/option.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
 
-/** What a board's short name stands for where no QEMU is there to say. */
-export function newestOf(alias: string): string {
-  return `pc-${alias === 'pc' ? 'i440fx' : alias}-10.0`;
+/** The whole name of a board's newest version, such as pc-q35-10.0, also where no QEMU is there to say. */
+export function newestOf({ name, family }: BoardSpec, { facts }: Pick<PlanContext, 'facts'>): string {
+  return facts.qemu?.machines[name] ?? (family === undefined ? name : `${family}-10.0`);
 }
 
 /** Needs code because the accelerator is chosen by what the host can do. */
 export function resolveMachine(device: PlannedDevice, context: PlanContext): Resolved {
-  const machines = context.facts.qemu?.machines;
+  const { qemu } = context.facts;
   const version = param<string>(device, 'version');
-  const { type: alias } = device.template;
+  const board = device.template.board as BoardSpec;
   // `q35` stands for the newest of its kind, such as pc-q35-9.2; the others differ in the number at the end.
-  const newest = machines?.[alias] ?? newestOf(alias);
-  const type = version === null ? alias : newest.replace(/-[\d.]+$/, () => `-${version}`);
+  const type = version === null ? board.name : newestOf(board, context).replace(/-[\d.]+$/, () => `-${version}`);
   const wanted = parseVersion(version ?? '');
-  if (machines && wanted && compareVersions({ ...context.version, micro: 0 }, wanted) < 0)
+  if (qemu && qemu.arch !== board.arch)
+    context.require({
+      kind: 'unmet',
+      code: 'arch-differs',
+      message: `the board ${device.template.type} is made of ${board.arch} processors, and ${qemu.binary} emulates ${qemu.arch}`,
+      origin: device.origin,
+      help: `install qemu-system-${board.arch}, or choose another board with \`machine:\``,
+    });
+  else if (qemu && wanted && compareVersions({ ...context.version, micro: 0 }, wanted) < 0)
     context.requireNewer(
       device.id,
       `${device.id}: ${type} needs QEMU ${version} or newer; this is ${formatVersion(context.version)}`,
       device.params['version']?.origin ?? device.origin,
     );
-  else if (machines && !Object.hasOwn(machines, type) && !Object.values(machines).includes(type))
+  else if (qemu && !Object.hasOwn(qemu.machines, type) && !Object.values(qemu.machines).includes(type))
     context.require({
       kind: 'unmet',
       code: 'machine-unknown',

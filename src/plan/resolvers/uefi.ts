@@ -1,28 +1,39 @@
+import type { BoardSpec } from '../../catalog/template.ts';
 import type { FirmwareDescriptor } from '../../host/facts.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
 import { chooseFirmware } from '../firmware-choice.ts';
 import { newestOf } from './machine.ts';
 
-/** What Debian, Ubuntu and Fedora ship, for plans made where no firmware is installed. */
-const ASSUMED: FirmwareDescriptor = {
+/** What Debian, Ubuntu and Fedora ship, for plans made where no firmware is installed: the image, and its variables. */
+const USUAL: Readonly<Record<string, readonly [string, string]>> = {
+  x86_64: ['/usr/share/OVMF/OVMF_CODE_4M.fd', '/usr/share/OVMF/OVMF_VARS_4M.fd'],
+  aarch64: ['/usr/share/AAVMF/AAVMF_CODE.fd', '/usr/share/AAVMF/AAVMF_VARS.fd'],
+};
+
+/** Where Debian and Ubuntu, and where others have it. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  x86_64: 'install the package ovmf (Debian, Ubuntu) or edk2-ovmf (Fedora, Arch)',
+  aarch64: 'install the package qemu-efi-aarch64 (Debian, Ubuntu) or edk2-aarch64 (Fedora, Arch)',
+};
+
+const PLAIN: Omit<FirmwareDescriptor, 'executable'> = {
   file: '',
   interfaces: ['uefi'],
-  executable: '/usr/share/OVMF/OVMF_CODE_4M.fd',
   executableFormat: 'raw',
-  nvramTemplate: '/usr/share/OVMF/OVMF_VARS_4M.fd',
   nvramFormat: 'raw',
   mode: 'split',
   targets: [],
   features: [],
 };
 
-/** Size of edk2's 4M variable store, which a pflash device must have to the byte. */
-const VARS_4M = 540672;
+/** Size of the usual variable store (on PCs edk2's 4M one), which a pflash device must have to the byte. */
+const VARS_SIZE: Readonly<Record<string, number>> = { x86_64: 540672, aarch64: 64 * 1024 * 1024 };
 
-/** The board's whole name, such as pc-q35-10.0, by which firmware descriptors tell what they are for. */
-function boardOf({ devices, facts }: PlanContext): string {
-  const type = devices.find((device) => device.section === 'machine')?.template.type ?? 'q35';
-  return facts.qemu?.machines[type] ?? newestOf(type);
+const PC: BoardSpec = { name: 'pc', family: 'pc-i440fx', arch: 'x86_64', has: [] };
+
+function assumed(arch: string): FirmwareDescriptor {
+  const [executable = '', nvramTemplate = ''] = USUAL[arch] ?? [];
+  return { ...PLAIN, executable, nvramTemplate };
 }
 
 /** An image that no descriptor tells about: raw, and with variables of its own, for no others fit it. */
@@ -35,18 +46,19 @@ function ownFirmware(device: PlannedDevice, executable: string, { refuse }: Plan
       origin: device.params['code']?.origin ?? device.origin,
     });
   const features = param<boolean>(device, 'secure-boot') ? ['requires-smm'] : [];
-  const { nvramTemplate: _, ...plain } = ASSUMED;
-  return { ...plain, executable, features };
+  return { ...PLAIN, executable, features };
 }
 
 /** Needs code because the image is chosen among QEMU's firmware descriptors by what it must be able to do. */
 export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolved {
   const secureBoot = param<boolean>(device, 'secure-boot');
   const enrolledKeys = param<boolean>(device, 'enrolled-keys');
+  const board = context.board ?? PC;
   const found = chooseFirmware(context.facts.firmware, {
     interface: 'uefi',
-    arch: context.facts.arch,
-    machine: boardOf(context),
+    arch: board.arch,
+    // Descriptors know no short names.
+    machine: newestOf(board, context),
     ...(secureBoot !== null && { secureBoot }),
     ...(enrolledKeys !== null && { enrolledKeys }),
   });
@@ -62,9 +74,9 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
       help:
         enrolledKeys && !secureBoot
           ? 'write `secure-boot: on` as well; keys are enrolled for nothing else'
-          : 'install the package ovmf (Debian, Ubuntu) or edk2-ovmf (Fedora, Arch)',
+          : PACKAGES[board.arch],
     });
-  const firmware = code === null ? (found ?? ASSUMED) : ownFirmware(device, code, context);
+  const firmware = code === null ? (found ?? assumed(board.arch)) : ownFirmware(device, code, context);
   const own = param<string>(device, 'vars');
   const vars = own ?? `${context.stateDir}/efivars.fd`;
   const isDevice = vars.startsWith('/dev/');
@@ -87,7 +99,7 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
       vars,
       'vars-format': firmware.nvramFormat ?? 'raw',
       'vars-protocol': isDevice ? 'host_device' : 'file',
-      'vars-size': isDevice ? (param<number>(device, 'vars-size') ?? VARS_4M) : null,
+      'vars-size': isDevice ? (param<number>(device, 'vars-size') ?? VARS_SIZE[board.arch] ?? null) : null,
       smm: smm ? true : null,
     },
     options: smm

@@ -1,0 +1,39 @@
+import type { Needs } from '../catalog/template.ts';
+import type { DeviceSpec } from '../model/spec.ts';
+import type { PlanContext } from './device.ts';
+
+type Device = Pick<DeviceSpec, 'id' | 'section' | 'origin'>;
+
+/**
+ * Judges whether the board has what a device or one of its options needs. Which board a VM has is its own choice, so what
+ * it lacks is a fault of the configuration, or is left out with a warning where the template says so. What nobody asked
+ * for, because every VM has it, is left out without a word.
+ * @param what `-device`, or the device's type
+ */
+export function boardHas(
+  needs: Partial<Needs> | undefined,
+  device: Device,
+  context: PlanContext,
+  what: string,
+): boolean {
+  const { board, note, refuse } = context;
+  if (needs?.board === undefined || board === undefined || board.has.includes(needs.board)) return true;
+  if (device.origin && device.origin.file === context.defaultsFile) return false;
+  const message = `${device.id}: ${what} does not go with the board ${boardType(context)}, which has no ${needs.board}`;
+  const { origin } = device;
+  if (needs.otherwise === 'omit')
+    note({ severity: 'warning', code: 'board-lacks', message: `${message}; left out`, origin });
+  else
+    refuse({
+      code: 'board-lacks',
+      message,
+      origin,
+      help: `choose another type, or leave it out with \`${device.section}: none\``,
+    });
+  return false;
+}
+
+/** The machine's own name in VM files. */
+function boardType({ spec }: PlanContext): string {
+  return spec.devices.find(({ section }) => section === 'machine')?.template.type ?? '';
+}
