@@ -25,7 +25,8 @@ END
   # Ubuntu's and Arch's kernel modules are packed with zstd, which Node itself knows from 22.15 on.
   if [ "$manager" = pacman ] || grep -qs '^ID.*ubuntu' /etc/os-release; then echo 'zstd zstd zstd zstd'; fi
   [ "$mode" = test ] || return 0
-  # QEMU's windows, sounds and SPICE, a screen for the windows, OpenGL, an inner machine's file system, and small tools.
+  # QEMU's windows, sounds and SPICE, a screen for the windows, viewers and a hand to click in them, OpenGL, an inner
+  # machine's file system, and small tools.
   cat <<'END'
 qemu-img qemu-utils qemu-img qemu-img
 qemu-system-aarch64 qemu-system-arm qemu-system-aarch64-core qemu-system-aarch64
@@ -35,6 +36,10 @@ qemu-system-aarch64 qemu-system-arm qemu-system-aarch64-core qemu-system-aarch64
 /usr/lib/x86_64-linux-gnu/libEGL.so.1,/usr/lib64/libEGL.so.1,/usr/lib/libEGL.so.1 libegl1 libglvnd-egl libglvnd
 /usr/lib/x86_64-linux-gnu/dri,/usr/lib64/dri,/usr/lib/dri libgl1-mesa-dri mesa-dri-drivers mesa
 Xvfb xvfb xorg-x11-server-Xvfb xorg-server-xvfb
+remote-viewer virt-viewer virt-viewer virt-viewer
+spicy spice-client-gtk spice-gtk-tools spice-gtk
+vncviewer tigervnc-viewer tigervnc tigervnc
+xdotool xdotool xdotool xdotool
 /usr/libexec/virtiofsd,/usr/lib/qemu/virtiofsd,/usr/lib/virtiofsd virtiofsd,qemu-system-common virtiofsd virtiofsd
 python3 python3 python3 python
 ps procps procps-ng procps-ng

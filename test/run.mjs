@@ -22,6 +22,7 @@ const TIERS = {
   versions: vitest,
   accept: (name) => prepared(name, 'test/qemus.mjs'),
   fault: vitest,
+  gui: vitest,
   boot: (name) => prepared(name, 'etc/demo/guest.mjs'),
   l1: (name) => prepared(name, 'etc/demo/guest.mjs'),
 };

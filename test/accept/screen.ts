@@ -16,11 +16,15 @@ export interface Screen {
   readonly close: () => Promise<void>;
 }
 
-/** Starts Xvfb where it is installed; else windows have nowhere to open. */
-export async function openScreen(): Promise<Screen> {
+/**
+ * Starts Xvfb where it is installed; else windows have nowhere to open.
+ * @param folder where the server keeps what it shows, in the file `Xvfb_screen0`
+ */
+export async function openScreen(folder?: string): Promise<Screen> {
   if (XVFB === undefined) return { env: {}, close: async () => {} };
   // Without -noreset it starts anew when the last window is gone, under the feet of the next.
   const options = ['-displayfd', '3', '-noreset', '-screen', '0', '1024x768x24', '-nolisten', 'tcp'];
+  if (folder !== undefined) options.push('-fbdir', folder);
   const words = ['--pdeathsig=KILL', XVFB, ...options];
   const child = spawn('/usr/bin/setpriv', words, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
   const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));

@@ -8,11 +8,14 @@ const CODE = {
   late: 'McCO2I7QvAB8/Pu+RnysCMB0EojBuv0D7CQgdPiIyLr4A+7r6bkkAPTi/boCBrgAAe/0ugAG7akAAXT2ugQGuAAg7/Tr/UVaVk0tVVANCgA=',
   writer:
     'McCO2I7QvAB8/Pu+SnysCMB0EojBuv0D7CQgdPiIyLr4A+7r6bgAQ7KAvlR8zRO6Aga4AAHv9LoABu2pAAF09roEBrgAIO/06/1FWlZNLVVQDQoAEAABAAB8AAABAAAAAAAAAA==',
+  painter:
+    'McCO2I7QvAB8/Pu+mXy5BQCt6H8ArULv4ve4AKCOwDH/Me0x2zHJMfaB+UABcgODxgSB/fAAcgODxghmi4StfGarCf91C0O4BQDoRwBCidjvQYH5gAJyz0WB/eABcsa+vXysCMB0EojBuv0D7CQgdPiIyLr4A+7r6boCBrgAAe/0ugAG7akAAXT2ugQGuAAg7/Tr/brOAe/DBAAAAAEAgAICAOABAwAgAAQAAQAAAP8AAP8AAP8AAAD///8ARVpWTS1VUA0KAA==',
 } as const;
 
 /**
  * `plain` powers off when the ACPI button is pressed, `stubborn` ignores it, `quick` powers off at once, `late` looks at
- * the button only after two seconds, `writer` writes one sector and is then like `plain`. All say EZVM-UP on COM1 first.
+ * the button only after two seconds, `writer` writes one sector and is then like `plain`, `painter` paints four rectangles
+ * before. All say EZVM-UP on COM1 first.
  */
 export type Guest = keyof typeof CODE;
 
