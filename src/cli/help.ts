@@ -1,4 +1,4 @@
-import { VERBS } from './registry.ts';
+import { VERBS, type Verbs } from './registry.ts';
 import type { FlagSpec, Verb } from './verb.ts';
 
 /** What `ezvm --help` prints. */
@@ -18,6 +18,13 @@ Example: echo "template: linux" > my-vm.yaml && ezvm check my-vm.yaml
 
 Exit codes: 0 ok · 1 faults in the configuration · 2 wrong use · 3 the host is not ready · 4 wrong state · 70 a bug
 `;
+}
+
+/** What `ezvm WORD --help` prints for a word before several verbs. */
+export function wordHelp(word: string, verbs: Verbs): string {
+  const width = Math.max(...Object.keys(verbs).map((name) => name.length));
+  const lines = Object.entries(verbs).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
+  return `Usage: ezvm ${word} VERB [--help] …\n\nVerbs:\n${lines.join('\n')}\n`;
 }
 
 /** What `ezvm VERB --help` prints. */

@@ -1,9 +1,14 @@
 import type { Verb } from './verb.ts';
 
-/** Every verb, in the order of `ezvm --help`; a verb's code is loaded when it is called. */
-export const VERBS: {
-  readonly [name: string]: { readonly summary: string; readonly load: () => Promise<{ readonly verb: Verb }> };
-} = {
+/** A verb, or a word before several verbs; a verb's code is loaded when it is called. */
+export type Entry =
+  | { readonly summary: string; readonly load: () => Promise<{ readonly verb: Verb }> }
+  | { readonly summary: string; readonly verbs: Verbs };
+
+export type Verbs = { readonly [name: string]: Entry };
+
+/** Every verb, in the order of `ezvm --help`. */
+export const VERBS: Verbs = {
   start: { summary: 'start a VM (the verb may be left out)', load: () => import('./verbs/start.ts') },
   stop: { summary: 'shut a VM down', load: () => import('./verbs/stop.ts') },
   status: { summary: 'tell how VMs are', load: () => import('./verbs/status.ts') },
@@ -27,6 +32,16 @@ export const VERBS: {
   explain: { summary: 'tell where each value comes from', load: () => import('./verbs/explain.ts') },
   plan: { summary: 'tell everything a start would do', load: () => import('./verbs/plan.ts') },
   reference: { summary: 'print what a section of a VM file may say', load: () => import('./verbs/reference.ts') },
+  setup: {
+    summary: 'set the host up, as root, for what VMs may not do by themselves',
+    verbs: {
+      group: {
+        summary: 'print what gives a group the devices, or install it',
+        load: () => import('./verbs/setup-group.ts'),
+      },
+      undo: { summary: 'put back all that setup has changed', load: () => import('./verbs/setup-undo.ts') },
+    },
+  },
   facts: { summary: 'print what is known about this host', load: () => import('./verbs/facts.ts') },
   version: { summary: 'print the versions of ezvm and QEMU', load: () => import('./verbs/version.ts') },
 };

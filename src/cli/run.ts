@@ -3,7 +3,7 @@ import { EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import { nearest } from '../core/nearest.ts';
 import { isFileRef } from '../input/locate.ts';
 import type { CliContext } from './context.ts';
-import { VERBS } from './registry.ts';
+import { VERBS, type Verbs } from './registry.ts';
 import type { Flags, Verb } from './verb.ts';
 
 /**
@@ -14,7 +14,7 @@ export async function run(argv: readonly string[], context: CliContext): Promise
   const [first, ...rest] = argv;
   if (first === undefined || first === 'help' || first === '--help' || first === '-h') {
     const asked = rest[0];
-    if (asked !== undefined && Object.hasOwn(VERBS, asked)) return run([asked, '--help'], context);
+    if (asked !== undefined && Object.hasOwn(VERBS, asked)) return run([...rest, '--help'], context);
     const { generalHelp } = await import('./help.ts');
     (first === undefined ? context.err : context.out)(generalHelp());
     return first === undefined ? EXIT.usage : EXIT.ok;
@@ -23,7 +23,9 @@ export async function run(argv: readonly string[], context: CliContext): Promise
   const named = Object.hasOwn(VERBS, first) ? VERBS[first] : undefined;
   if (!named && !first.startsWith('-') && !isFileRef(first) && rest.length > 0 && !rest[0]?.startsWith('-'))
     throw unknownVerb(first);
-  const { verb } = await (named ?? VERBS['start'] ?? unknown(first)).load();
+  const entry = named ?? VERBS['start'] ?? unknown(first);
+  if ('verbs' in entry) return runOneOf(first, entry.verbs, rest, context);
+  const { verb } = await entry.load();
   try {
     return await runVerb(verb, named ? rest : argv, context);
   } catch (error) {
@@ -33,6 +35,22 @@ export async function run(argv: readonly string[], context: CliContext): Promise
     if (near === undefined || only?.code !== 'file-missing') throw error;
     throw new EzvmError([{ ...only, help: `${only.help}; or did you mean the verb ${near}?` }], EXIT.config);
   }
+}
+
+/** A word before several verbs, as in `ezvm setup undo`. */
+async function runOneOf(word: string, verbs: Verbs, argv: readonly string[], context: CliContext): Promise<number> {
+  const [name = '', ...rest] = argv;
+  const entry = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
+  if (entry && 'load' in entry) return runVerb((await entry.load()).verb, rest, context);
+  const { wordHelp } = await import('./help.ts');
+  const asked = name === '--help' || name === '-h';
+  if (name !== '' && !asked)
+    throw unknownVerb(
+      `${word} ${name}`,
+      Object.keys(verbs).map((each) => `${word} ${each}`),
+    );
+  (asked ? context.out : context.err)(wordHelp(word, verbs));
+  return asked ? EXIT.ok : EXIT.usage;
 }
 
 async function runVerb(verb: Verb, argv: readonly string[], context: CliContext): Promise<number> {
@@ -72,7 +90,7 @@ function readArgv(verb: Verb, argv: readonly string[]): { words: readonly string
 }
 
 function badFlag(verb: Verb, error: TypeError): Error {
-  const name = verb.usage.split(' ')[0];
+  const name = /^[a-z-]+( [a-z-]+)*/.exec(verb.usage)?.[0];
   // Node tells the flag in its message only.
   const [, wrong = ''] = /'(?:-\w, )?(--?[^'\s=]+)/.exec(error.message) ?? [];
   const spec = Object.hasOwn(verb.flags, wrong.slice(2)) ? verb.flags[wrong.slice(2)] : undefined;
@@ -87,10 +105,10 @@ function badFlag(verb: Verb, error: TypeError): Error {
   });
 }
 
-function unknownVerb(word: string): Error {
-  const near = nearest(word, Object.keys(VERBS));
+function unknownVerb(word: string, among?: readonly string[]): Error {
+  const near = nearest(word, among ?? Object.keys(VERBS));
   return fault(EXIT.usage, 'verb-unknown', `there is no verb ${JSON.stringify(word)}`, {
-    help: near ? `did you mean ${near}?` : 'see: ezvm --help',
+    help: near ? `did you mean ${near}?` : among ? `there are: ${among.join(', ')}` : 'see: ezvm --help',
   });
 }
 

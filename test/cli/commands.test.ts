@@ -3,13 +3,24 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { VERBS } from '../../src/cli/registry.ts';
+import { VERBS, type Verbs } from '../../src/cli/registry.ts';
 import { CHECKOUT } from '../checkout.ts';
 import { hostileText, inYaml } from '../hostile-text.ts';
 import { BARE_HOST, Built, LAPTOP_HOST } from './built.ts';
 
 const RECORDINGS = join(CHECKOUT, '../shared/cases/qemu-capabilities');
 const SCRIPT = '/usr/bin/script';
+
+/** Every verb with the words it is called by. */
+const CALLED = calledVerbs(VERBS);
+
+function calledVerbs(verbs: Verbs): [string, () => Promise<{ verb: { flags: object } }>][] {
+  return Object.entries(verbs).flatMap(([name, entry]) =>
+    'load' in entry
+      ? [[name, entry.load] as [string, typeof entry.load]]
+      : calledVerbs(entry.verbs).map(([inner, load]): [string, typeof load] => [`${name} ${inner}`, load]),
+  );
+}
 
 let program: Built;
 beforeAll(() => {
@@ -37,21 +48,29 @@ describe('help', () => {
     expect(err).toMatch(/^Usage: /m);
   });
 
-  it.each(Object.keys(VERBS))('of %s has its usage, every flag and an example that is right', async (name) => {
-    const { exit, out, err } = program.run([name, '--help']);
+  it.each(CALLED)('of %s has its usage, every flag and an example that is right', async (name, load) => {
+    const words = name.split(' ');
+    const { exit, out, err } = program.run([...words, '--help']);
     expect([exit, err]).toEqual([0, '']);
     expect(out).toMatch(new RegExp(`^Usage: ezvm ${name}\\b`, 'm'));
     expect(out).toMatch(new RegExp(`^Example: .*ezvm (${name}\\b|windows)`, 'm'));
     expect(out).toContain('-h, --help');
-    const { verb } = (await VERBS[name]?.load()) ?? {};
-    for (const flag of Object.keys(verb?.flags ?? {})) expect(out).toMatch(new RegExp(`--${flag}\\b`));
+    const { verb } = await load();
+    for (const flag of Object.keys(verb.flags)) expect(out).toMatch(new RegExp(`--${flag}\\b`));
     for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(120);
     for (const argv of [
-      ['help', name],
-      [name, '-h'],
-      [name, 'vm.yaml', '--help'],
+      ['help', ...words],
+      [...words, '-h'],
+      [...words, 'vm.yaml', '--help'],
     ])
       expect(program.run(argv).out).toBe(out);
+  });
+
+  it('of a word before several verbs names them', () => {
+    const { exit, out } = program.run(['setup', '--help']);
+    expect(exit).toBe(0);
+    for (const name of ['group', 'undo']) expect(out).toMatch(new RegExp(`^  ${name} `, 'm'));
+    expect(program.run(['setup'])).toMatchObject({ exit: 2, out: '', err: out });
   });
 });
 
@@ -59,6 +78,8 @@ describe('a slip', () => {
   it.each([
     [['chek', 'vm.yaml'], 'there is no verb "chek"', 'did you mean check?'],
     [['frobnicate', 'vm.yaml'], 'there is no verb "frobnicate"', 'see: ezvm --help'],
+    [['setup', 'gruop'], 'there is no verb "setup gruop"', 'did you mean setup group?'],
+    [['setup', 'group', '--aply'], 'ezvm setup group has no flag --aply', 'did you mean --apply?'],
     [['check', 'vm.yaml', '--jsno'], 'ezvm check has no flag --jsno', 'did you mean --json?'],
     [['check', 'vm.yaml', '-x'], 'ezvm check has no flag -x', 'it has --set, --host, --json, --help'],
     [['start', '-f', '--bogus', 'vm.yaml'], 'ezvm start has no flag --bogus', 'it has'],

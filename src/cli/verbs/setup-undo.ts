@@ -1,0 +1,36 @@
+import { resolve } from 'node:path';
+import { readSetup, undoSetup } from '../../admin/setup.ts';
+import { type Diagnostic, EXIT, fault } from '../../core/diagnostic.ts';
+import { undoActivation } from '../../launch/activation.ts';
+import type { Verb } from '../verb.ts';
+
+export const verb: Verb = {
+  usage: 'setup undo',
+  summary: 'Puts back everything that `ezvm setup group` has changed on this host.',
+  example: 'sudo ezvm setup undo',
+  flags: { root: { type: 'string', value: 'DIR', help: 'work on the system below that directory' } },
+  words: [0, 0],
+  async run(_, flags, context) {
+    const root = typeof flags['root'] === 'string' ? resolve(context.cwd, flags['root']) : '/';
+    if (root === '/' && process.geteuid?.() !== 0)
+      throw fault(EXIT.host, 'not-root', 'only root can put it back', { help: 'the same again with sudo' });
+    const { files, undo } = readSetup(root);
+    const changed = undoSetup(root);
+    context.report([...(await undoActivation(root, undo)), ...changed.map(leftAlone)]);
+    context.err(
+      files.length === 0
+        ? 'there was nothing to undo\n'
+        : `everything${changed.length > 0 ? ' else' : ''} is as it was\n`,
+    );
+    return EXIT.ok;
+  },
+};
+
+function leftAlone(path: string): Diagnostic {
+  return {
+    severity: 'warning',
+    code: 'file-changed',
+    message: `${path} was changed since ezvm made it, so it stays`,
+    help: 'look at it, and remove it if it is of no use any more',
+  };
+}

@@ -1,0 +1,70 @@
+import type { Plan } from '../../plan/plan.ts';
+import type { QemuOption, QemuProps } from '../../qemu/option.ts';
+
+/** What VMs want of a host that an ordinary user has no right to. */
+export interface HostNeeds {
+  /** Block devices, as the VMs name them. */
+  readonly blocks: readonly string[];
+  /** Addresses of PCI functions that are handed over. */
+  readonly pci: readonly string[];
+  /** Bytes of the largest guest that has such a function: all of its memory is locked. */
+  readonly locked: number;
+  readonly taps: readonly { readonly name: string; readonly queues: boolean }[];
+  readonly bridges: readonly string[];
+  readonly usb: readonly { readonly vendor: number; readonly product: number }[];
+  /** Files in memory that a guest shares with a viewer. */
+  readonly sharedMemory: readonly string[];
+  readonly kvmfr: boolean;
+  /** Keyboards and mice, as the VMs name them. */
+  readonly inputs: readonly string[];
+  readonly vhost: boolean;
+}
+
+/** What the VMs of these plans want together, each thing once and in order. */
+export function gatherNeeds(plans: readonly Plan[]): HostNeeds {
+  const options = plans.flatMap(({ qemu }) => qemu.options);
+  const memory = propsOf(options, 'object').flatMap(({ 'mem-path': path }) => (typeof path === 'string' ? [path] : []));
+  const taps = propsOf(options, 'netdev').filter(({ type, script, fd }) => type === 'tap' && script === 'no' && !fd);
+  return {
+    blocks: sorted(
+      plans.flatMap(({ qemu }) => qemu.descriptors.flatMap((one) => (one.type === 'block' ? one.path : []))),
+    ),
+    pci: sorted(plans.flatMap(pciOf)),
+    locked: Math.max(0, ...plans.filter((plan) => pciOf(plan).length > 0).map(memoryOf)),
+    taps: unique(
+      taps.map(({ ifname, queues }) => ({ name: String(ifname), queues: typeof queues === 'number' && queues > 1 })),
+    ),
+    bridges: sorted(propsOf(options, 'netdev').flatMap(({ type, br }) => (type === 'bridge' ? String(br) : []))),
+    usb: unique(
+      propsOf(options, 'device').flatMap(({ driver, vendorid: vendor, productid: product }) =>
+        driver === 'usb-host' && typeof vendor === 'number' && typeof product === 'number' ? [{ vendor, product }] : [],
+      ),
+    ),
+    sharedMemory: sorted(memory.filter((path) => path.startsWith('/dev/shm/'))),
+    kvmfr: memory.some((path) => path.startsWith('/dev/kvmfr')),
+    inputs: sorted(propsOf(options, 'object').flatMap(({ evdev }) => (typeof evdev === 'string' ? evdev : []))),
+    vhost: propsOf(options, 'netdev').some(({ vhost }) => vhost === true),
+  };
+}
+
+function pciOf({ qemu }: Plan): string[] {
+  return propsOf(qemu.options, 'device').flatMap(({ driver, host }) =>
+    driver === 'vfio-pci' && typeof host === 'string' ? [host] : [],
+  );
+}
+
+function memoryOf({ requirements }: Plan): number {
+  return Math.max(0, ...requirements.map((one) => (one.kind === 'memory' ? one.bytes : 0)));
+}
+
+function propsOf(options: readonly QemuOption[], wanted: string): QemuProps[] {
+  return options.flatMap(({ name, args }) => (name === wanted && typeof args === 'object' ? [args] : []));
+}
+
+function sorted(words: readonly string[]): string[] {
+  return [...new Set(words)].toSorted();
+}
+
+function unique<T>(items: readonly T[]): T[] {
+  return [...new Map(items.map((item) => [JSON.stringify(item), item])).values()];
+}
