@@ -25,6 +25,10 @@ END
   # Ubuntu's and Arch's kernel modules are packed with zstd, which Node itself knows from 22.15 on.
   if [ "$manager" = pacman ] || grep -qs '^ID.*ubuntu' /etc/os-release; then echo 'zstd zstd zstd zstd'; fi
   [ "$mode" = test ] || return 0
+  # Sound servers and a message bus that tests start for themselves. Elsewhere packages of one would replace the desktop's own.
+  if [ "$manager" = apt-get ]; then
+    echo 'pipewire pipewire - -' && echo 'pipewire-pulse pipewire-pulse - -' && echo 'jackd jackd2 - -' && echo 'dbus-daemon dbus-daemon,dbus - -'
+  fi
   # QEMU's windows, sounds and SPICE, a screen for the windows, viewers and a hand to click in them, OpenGL, an inner
   # machine's file system, and small tools.
   cat <<'END'
@@ -41,6 +45,7 @@ spicy spice-client-gtk spice-gtk-tools spice-gtk
 vncviewer tigervnc-viewer tigervnc tigervnc
 xdotool xdotool xdotool xdotool
 /usr/libexec/virtiofsd,/usr/lib/qemu/virtiofsd,/usr/lib/virtiofsd virtiofsd,qemu-system-common virtiofsd virtiofsd
+passt passt passt passt
 python3 python3 python3 python
 ps procps procps-ng procps-ng
 END

@@ -14,7 +14,10 @@ import { parseArgs } from 'node:util';
 
 /** The releases, and what they are called for people. */
 const SUITES = { trixie: 'Debian 13', sid: 'Debian unstable' };
-const PACKAGES = 'qemu-system-x86 qemu-system-gui qemu-system-modules-spice qemu-system-modules-opengl ovmf'.split(' ');
+const PACKAGES =
+  'qemu-system-x86 qemu-system-gui qemu-system-modules-spice qemu-system-modules-opengl libpipewire-0.3-modules ovmf'.split(
+    ' ',
+  );
 /** The greater part of what the packages bring, and nothing that QEMU reads. */
 const UNUSED = ['doc', 'icons', 'info', 'iso-codes', 'locale', 'man', 'perl5'];
 const MIB = 1024 * 1024;
@@ -189,7 +192,10 @@ function writeStarter(file, place) {
   const share = join(root, 'usr/share');
   const lines = [
     '#!/bin/sh',
-    `export QEMU_MODULE_DIR='${root}/usr/lib/x86_64-linux-gnu/qemu'`,
+    // Of the same release as the libraries: PipeWire's crashes with the modules of another.
+    ...Object.entries({ QEMU_MODULE_DIR: 'qemu', PIPEWIRE_MODULE_DIR: 'pipewire-0.3', SPA_PLUGIN_DIR: 'spa-0.2' }).map(
+      ([name, dir]) => `export ${name}='${root}/usr/lib/x86_64-linux-gnu/${dir}'`,
+    ),
     `exec '${root}/${LOADER}' --library-path '${libraries(root)}' '${root}/${QEMU}' -L '${share}/qemu' -L '${share}/seabios' "$@"`,
   ];
   fs.writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o755 });

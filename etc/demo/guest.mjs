@@ -4,6 +4,7 @@
 //
 //   node etc/demo/guest.mjs                                        makes etc/demo/guest/{vmlinuz,initramfs,disk.raw}
 //   node etc/demo/guest.mjs --out DIR --init FILE [MODULE…]        another guest, with its own init and modules
+//   … --full                                                       of a kernel that knows more than a cloud's hardware
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -16,7 +17,12 @@ import * as zlib from 'node:zlib';
 const SCRIPT = fileURLToPath(import.meta.url);
 const HERE = dirname(SCRIPT);
 const OUT = join(HERE, 'guest');
-const PACKAGES = join(OUT, 'packages');
+/** Where packages are kept, by whether the kernel is a full one. */
+const PACKAGES = { false: join(OUT, 'packages'), true: join(OUT, 'packages-full') };
+const FLAVOURS = {
+  false: ['linux-image-cloud-amd64', 'linux-image-virtual', 'linux-image-amd64'],
+  true: ['linux-image-amd64', 'linux-image-generic'],
+};
 const DISK_SIZE = 64 * 1024 * 1024;
 const MODULES = [
   ...['virtio_pci', 'virtio_blk', 'virtio_scsi', 'sd_mod', 'virtio_net', 'af_packet', 'virtio_rng', 'virtio_balloon'],
@@ -28,13 +34,20 @@ const MODULES = [
  * has now.
  * @returns the kernel's package and version
  */
-export function makeGuest({ out = OUT, init = join(HERE, 'init.sh'), modules = MODULES, say = () => {} } = {}) {
+export function makeGuest({
+  out = OUT,
+  init = join(HERE, 'init.sh'),
+  modules = MODULES,
+  full = false,
+  say = () => {},
+} = {}) {
   const recipe = createHash('sha256');
-  for (const part of [fs.readFileSync(SCRIPT), fs.readFileSync(init), modules.join()]) recipe.update(part);
+  for (const part of [fs.readFileSync(SCRIPT), fs.readFileSync(init), modules.join(), String(full)])
+    recipe.update(part);
   const stamp = { recipe: recipe.digest('hex') };
   const stampFile = join(out, 'stamp.json');
   const made = fs.existsSync(stampFile) ? JSON.parse(fs.readFileSync(stampFile, 'utf8')) : {};
-  const source = findSource();
+  const source = findSource(full);
   if (made.recipe === stamp.recipe && (source.kernel ?? made.kernel) === made.kernel) return made.kernel;
 
   fs.mkdirSync(out, { recursive: true });
@@ -59,36 +72,36 @@ export function makeGuest({ out = OUT, init = join(HERE, 'init.sh'), modules = M
 }
 
 /** What this distribution takes its kernel and busybox from; `kernel` is absent where that is not known beforehand. */
-function findSource() {
+function findSource(full) {
   if (process.arch !== 'x64') throw new Error(`this guest is made for x86-64, and this machine is ${process.arch}`);
-  if (has('apt-get')) return aptSource();
-  if (has('dnf')) return dnfSource();
+  if (has('apt-get')) return aptSource(full);
+  if (has('dnf')) return dnfSource(full);
   if (has('pacman')) return installedSource();
   throw new Error('found none of apt-get, dnf and pacman to take a kernel from');
 }
 
 // ---------------------------------------------------------------------------------------------- Debian, Ubuntu
 
-function aptSource() {
+function aptSource(full) {
   // Apt's own user may not write into a user's folders.
   const usual = ['-o', 'APT::Sandbox::User=root'];
-  const system = aptPackages(usual);
+  const system = aptPackages(usual, full);
   return {
     kernel: system && nameKernel(system),
     unpack(work, say) {
-      if (system && aptDownload(system, usual, say)) return unpackDebs(system, work);
+      if (system && aptDownload(system, usual, PACKAGES[full], say)) return unpackDebs(system, PACKAGES[full], work);
       // The machine has no package lists, or old ones naming what the mirrors no longer have: fetch lists for this only.
       const state = join(work, 'apt');
       for (const dir of ['lists/partial', 'archives/partial']) fs.mkdirSync(join(state, dir), { recursive: true });
       const own = [...usual, '-o', `Dir::State::lists=${join(state, 'lists')}`, '-o', `Dir::Cache=${state}`];
       say('fetching fresh package lists');
       run('apt-get', [...own, 'update']);
-      const fresh = aptPackages(own);
-      if (!fresh || !aptDownload(fresh, own, say))
+      const fresh = aptPackages(own, full);
+      if (!fresh || !aptDownload(fresh, own, PACKAGES[full], say))
         throw new Error(
           'the kernel package cannot be downloaded: is there a network? (apt-get update and apt-get download failed)',
         );
-      return unpackDebs(fresh, work);
+      return unpackDebs(fresh, PACKAGES[full], work);
     },
   };
 }
@@ -103,8 +116,8 @@ function nameKernel(files) {
 }
 
 /** The files of the kernel's packages and busybox, as the package lists name them; undefined when they do not. */
-function aptPackages(options) {
-  for (const flavour of ['linux-image-cloud-amd64', 'linux-image-virtual', 'linux-image-amd64']) {
+function aptPackages(options, full) {
+  for (const flavour of FLAVOURS[full]) {
     try {
       const needed = run('apt-cache', [...options, 'depends', '--recurse', '--important', flavour]);
       const kernel = needed.split('\n').filter((line) => /^linux-(image|modules|binary)-\d/.test(line));
@@ -120,35 +133,35 @@ function aptPackages(options) {
   return undefined;
 }
 
-function aptDownload(files, options, say) {
-  const missing = files.filter((file) => !fs.existsSync(join(PACKAGES, file)));
+function aptDownload(files, options, packages, say) {
+  const missing = files.filter((file) => !fs.existsSync(join(packages, file)));
   if (missing.length === 0) return true;
   say(`downloading ${missing.map((file) => file.split('_')[0]).join(', ')} (unpacked here, not installed)`);
-  fs.mkdirSync(PACKAGES, { recursive: true });
-  for (const file of fs.readdirSync(PACKAGES)) if (!files.includes(file)) fs.rmSync(join(PACKAGES, file));
+  fs.mkdirSync(packages, { recursive: true });
+  for (const file of fs.readdirSync(packages)) if (!files.includes(file)) fs.rmSync(join(packages, file));
   try {
     const names = files.map((file) => file.split('_')[0]);
-    run('apt-get', [...options, 'download', ...names], PACKAGES);
-    return files.every((file) => fs.existsSync(join(PACKAGES, file)));
+    run('apt-get', [...options, 'download', ...names], packages);
+    return files.every((file) => fs.existsSync(join(packages, file)));
   } catch {
     return false;
   }
 }
 
-function unpackDebs(files, work) {
+function unpackDebs(files, packages, work) {
   const root = join(work, 'root');
-  for (const file of files) run('dpkg-deb', ['-x', join(PACKAGES, file), root]);
+  for (const file of files) run('dpkg-deb', ['-x', join(packages, file), root]);
   return { root, kernel: nameKernel(files) };
 }
 
 // ---------------------------------------------------------------------------------------------- Fedora, Arch
 
-function dnfSource() {
+function dnfSource(full) {
   return {
     kernel: undefined,
     unpack(work, say) {
-      say('downloading kernel-core, kernel-modules-core and busybox (unpacked here, not installed)');
-      const names = ['kernel-core', 'kernel-modules-core', 'busybox'];
+      const names = ['kernel-core', 'kernel-modules-core', ...(full ? ['kernel-modules'] : []), 'busybox'];
+      say(`downloading ${names.join(', ')} (unpacked here, not installed)`);
       run('dnf', ['download', '--arch', 'x86_64', '--destdir', work, ...names], work);
       const files = fs.readdirSync(work).filter((file) => file.endsWith('.rpm'));
       const root = join(work, 'root');
@@ -257,7 +270,7 @@ function run(program, args, cwd) {
 
 if (resolve(process.argv[1]) === SCRIPT) {
   const { values, positionals } = parseArgs({
-    options: { out: { type: 'string' }, init: { type: 'string' } },
+    options: { out: { type: 'string' }, init: { type: 'string' }, full: { type: 'boolean' } },
     allowPositionals: true,
   });
   const say = (text) => process.stderr.write(`guest: ${text}\n`);

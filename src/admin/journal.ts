@@ -6,7 +6,7 @@ import { damaged, naming, runFiles } from './run-dir.ts';
 export type Change =
   /** A directory that did not exist. `keep`: it goes only if the start fails and nothing is in it. */
   | { readonly change: 'mkdir'; readonly path: string; readonly keep: boolean }
-  /** A file that is renamed when it is complete. */
+  /** A file that is renamed when it is complete, or a socket: what is still there of it goes. */
   | { readonly change: 'temporary'; readonly path: string }
   /**
    * A process is about to be started. Its number can be known only after it runs, so a launcher that is killed in between

@@ -30,6 +30,8 @@ export interface VmStatus {
   /** Where its QEMU is less confined than it could be. */
   readonly relaxed?: readonly Relaxation[];
   readonly sidecars: readonly SidecarStatus[];
+  /** What is left to do inside the guest, such as commands that mount folders. */
+  readonly guest?: readonly string[];
   /** What QEMU said last, of a VM that crashed. */
   readonly said?: readonly string[];
 }
@@ -96,6 +98,7 @@ async function look(name: string, runDir: string): Promise<VmStatus | 'abandoned
     uptime: Math.max(0, seconds),
     sockets: { qmp: plan.vm.qmpSocket, monitor: plan.vm.monitorSocket },
     relaxed: plan.qemu.relaxed,
+    guest: plan.guest,
   };
   if (state.phase === 'stopping' && state.stopper && isAlive(state.stopper)) return { ...up, condition: 'stopping' };
   return { ...up, ...(await ask(plan.vm.qmpSocket)) };

@@ -163,6 +163,10 @@ function lintDevice(doc: SourceDoc, type: string, known: Known): Diagnostic[] {
       entry.when,
       ['sidecars', index, 'when'],
     ]),
+    ...own.guest.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
+      typeof entry === 'string' ? undefined : entry.when,
+      ['guest', index, 'when'],
+    ]),
     ...own.sidecars.flatMap((entry, index) =>
       entry.programs.flatMap((program, at): [When | undefined, readonly PropertyKey[]][] => {
         // One program may stand in the sidecar itself.
@@ -242,6 +246,7 @@ function valuesOf(device: DeviceTemplate, name: string, { features }: Known): re
   if (name === 'vm.accel') return ['kvm', 'hvf', 'tcg'];
   if (name.startsWith('board.')) return features.includes(name.slice('board.'.length)) ? ['on', 'off'] : [];
   const spec = device.params[name];
+  if (name === 'vm.shared-memory') return ['on', 'off'];
   if (spec?.type === 'bool') return ['on', 'off'];
   return spec?.type === 'enum' && Array.isArray(spec.of) ? spec.of.map(wordOf) : undefined;
 }
@@ -318,6 +323,7 @@ export function namesIn(device: DeviceTemplate): ReadonlySet<string> {
     'vm.uuid',
     'vm.run',
     'vm.state',
+    'vm.shared-memory',
     ...(device.slot === undefined ? [] : ['slot.bus', 'slot.addr', 'slot.number', 'slot.channel', 'slot.unit']),
   ]);
 }

@@ -52,7 +52,10 @@ const argv = z.array(z.union([z.string(), z.strictObject({ args: z.array(z.strin
 
 const sidecar = z
   .strictObject({
-    name,
+    // With the device's id in it, where there may be several.
+    name: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]*(\$\{id\})?$/, 'a name has small letters, digits and - only, and maybe ${id} at its end'),
     argv: argv.optional(),
     package: z.string().optional(),
     programs: z
@@ -70,7 +73,8 @@ const sidecar = z
       .optional(),
     when: when.optional(),
     'on-close': z.union([z.literal('stop'), z.string().regex(/^\$\{.+\}$/)]).optional(),
-    reconnects: z.boolean().optional(),
+    capabilities: z.array(z.string().regex(/^[a-z_]+$/)).optional(),
+    reconnects: z.union([z.literal(true), z.string().regex(/^\$\{.+\}$/)]).optional(),
   })
   .refine(
     ({ argv, package: pack, programs }) => (argv === undefined) !== (programs === undefined) && !(programs && pack),
@@ -117,6 +121,8 @@ export const DEVICE_TEMPLATE = z.strictObject({
   emit: z.array(emit).optional(),
   sidecars: z.array(sidecar).optional(),
   folders: z.array(z.string()).optional(),
+  guest: z.array(z.union([z.string(), z.strictObject({ text: z.string(), when })])).optional(),
+  'shared-memory': z.literal(true).optional(),
   resolver: name.optional(),
   needs: needs.optional(),
   board: board.optional(),

@@ -91,8 +91,10 @@ export interface SidecarEntry {
   readonly when?: When;
   /** `stop`, or `${let}` giving it or null: closing it shuts the VM down. */
   readonly 'on-close'?: string;
-  /** QEMU connects to it again, so that it can be started again while QEMU runs. */
-  readonly reconnects?: boolean;
+  /** Those of root's that it cannot do without, as setpriv names them: `dac_override`. */
+  readonly capabilities?: readonly string[];
+  /** QEMU connects to it again, so that it can be started again while QEMU runs; or `${…}` giving whether it does. */
+  readonly reconnects?: true | string;
 }
 
 /** One program that can be a sidecar; where a word of its argv is null, it cannot. */
@@ -119,6 +121,10 @@ export interface DeviceTemplate {
   readonly sidecars: readonly SidecarEntry[];
   /** Directories made before anything starts. */
   readonly folders: readonly string[];
+  /** What is left to do inside the guest, such as a command that mounts a folder. */
+  readonly guest: readonly (string | { readonly text: string; readonly when: When })[];
+  /** Another program works in the guest's memory, which has to be shared for it: `${vm.shared-memory}` is on then. */
+  readonly 'shared-memory'?: true;
   readonly resolver?: string;
   readonly needs?: Needs;
   /** These three of machines only. */

@@ -35,7 +35,7 @@ export interface HostFacts {
   readonly virtiofsd?: VirtiofsdFacts;
   /** The session a window needs; empty strings are left out. */
   readonly session: { readonly [variable: string]: string };
-  /** Sound servers that the session has, as QEMU names its back-ends: `pipewire`, `pa`. */
+  /** What can play sound, best first, as QEMU names its back-ends: `pipewire`, `pa`, `alsa`. */
   readonly sound: readonly string[];
 }
 

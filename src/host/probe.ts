@@ -10,7 +10,7 @@ import { FIRMWARE_DIRS, readFirmware } from './firmware.ts';
 import { lookAtKvm } from './kvm.ts';
 import { probePaths } from './paths.ts';
 import { findProgram, findPrograms, isExecutable, noProgram, programDirs } from './programs.ts';
-import { findSession, findSoundServers } from './session.ts';
+import { findSession, findSound } from './session.ts';
 
 /** What a probe needs to be told. */
 export interface ProbeRequest {
@@ -72,13 +72,12 @@ export async function probeHost(request: ProbeRequest): Promise<Probed> {
     memory: totalmem(),
     ...(qemu && { qemu }),
     kvm,
+    ...asked,
     ...(process.platform === 'darwin' && { hvf: hvfFor(qemu?.arch ?? hostArch, hostArch) }),
-    programs,
     firmware: firmware.descriptors,
     paths: probePaths(paths),
-    ...asked,
     session,
-    sound: findSoundServers(session),
+    sound: findSound(session),
   };
   return { facts, diagnostics };
 }
@@ -108,8 +107,8 @@ async function answerQuestions(
   programs: Readonly<Record<string, string>>,
   dirs: readonly string[],
   chosen: Readonly<Record<string, string>> = {},
-): Promise<Pick<HostFacts, 'links' | 'bridgeHelper' | 'virtiofsd'>> {
-  const answers: { -readonly [key in 'links' | 'bridgeHelper' | 'virtiofsd']?: HostFacts[key] } = {};
+): Promise<Pick<HostFacts, 'programs' | 'links' | 'bridgeHelper' | 'virtiofsd'>> {
+  const answers: { -readonly [key in keyof HostFacts]?: HostFacts[key] } & Pick<HostFacts, 'programs'> = { programs };
   if (interfaces.length > 0) {
     const [{ probeLinks }, { probeBridgeHelper }] = await Promise.all([
       import('./links.ts'),
@@ -122,7 +121,10 @@ async function answerQuestions(
   if (started.includes('virtiofsd')) {
     const { askVirtiofsd, findVirtiofsd } = await import('./virtiofsd.ts');
     const server = chosen['virtiofsd'] ?? findVirtiofsd() ?? programs['virtiofsd'];
-    if (server !== undefined) answers.virtiofsd = await askVirtiofsd(server);
+    if (server !== undefined) {
+      answers.virtiofsd = await askVirtiofsd(server);
+      answers.programs = { ...programs, virtiofsd: server };
+    }
   }
   return answers;
 }

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { greetX, refusalIn } from './x-server.ts';
 
@@ -23,8 +23,11 @@ export function findSession(env: Readonly<Record<string, string | undefined>>): 
   return Object.fromEntries(VARIABLES.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
 }
 
-/** The sound servers whose sockets are there, as QEMU names its back-ends; PipeWire mostly brings PulseAudio's along. */
-export function findSoundServers(session: Session): string[] {
+/**
+ * What can play sound, best first, as QEMU names its back-ends: the servers whose sockets are there (PipeWire mostly brings
+ * PulseAudio's along), and ALSA where there is a card.
+ */
+export function findSound(session: Session, devices = '/dev/snd'): string[] {
   const runtime = session['XDG_RUNTIME_DIR'];
   const pipewireDir = session['PIPEWIRE_RUNTIME_DIR'] ?? runtime;
   const pipewire = join(pipewireDir, session['PIPEWIRE_REMOTE'] ?? 'pipewire-0');
@@ -32,6 +35,7 @@ export function findSoundServers(session: Session): string[] {
   return [
     ...(isSocket(pipewire) ? ['pipewire'] : []),
     ...(session['PULSE_SERVER'] !== undefined || isSocket(pulse) ? ['pa'] : []),
+    ...(existsSync(`${devices}/timer`) ? ['alsa'] : []),
   ];
 }
 

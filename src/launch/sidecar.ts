@@ -100,7 +100,10 @@ export async function awaitShown(start: Start, sidecar: Sidecar, child: Child): 
 /** Starts the program of a sidecar and records it, in place of an earlier one of that name. */
 export async function startSidecar(start: Start, sidecar: Sidecar): Promise<Child> {
   start.progress(`starting ${sidecar.name}`);
-  const { name, when } = sidecar;
+  const { name, when, ready } = sidecar;
+  // What lies elsewhere does not go with the run directory.
+  if (ready && !ready.socket.startsWith(`${start.plan.vm.runDir}/`))
+    start.journal.record({ change: 'temporary', path: ready.socket });
   const child = await startRecorded(start, name, sidecar.argv, { wrapper: sidecar.wrapper ?? [] });
   const entry = { ...child.identity, name, when, logOffset: child.log.offset };
   const { [name]: _, ...reasons } = start.state.reasons ?? {};

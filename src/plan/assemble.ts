@@ -9,10 +9,18 @@ import { renderOptions } from '../qemu/render.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { assignAddresses } from './address.ts';
 import { boardHas } from './board-gate.ts';
-import { applyOverrides, findClashes, findMisfits, findUnspeakable, mergeSingletons, targetOf } from './combine.ts';
+import {
+  applyOverrides,
+  findClashes,
+  findMisfits,
+  findSameTags,
+  findUnspeakable,
+  mergeSingletons,
+  targetOf,
+} from './combine.ts';
 import { addDescriptor, handOver, type WantedDescriptor } from './descriptors.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from './device.ts';
-import { emitOptions, emitSidecars, namesOf, substituteText } from './expand.ts';
+import { emitOptions, emitSidecars, guestTexts, namesOf, substituteText } from './expand.ts';
 import { gatherDevices } from './gather.ts';
 import { findNetworkClashes, linkRequirements, networkRequirements } from './network.ts';
 import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
@@ -93,6 +101,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   const own = [...baseOptions(context), ...sandbox, ...deviceOptions];
   const options = applyOverrides(mergeSingletons(own, report), spec.qemu, report);
   findClashes(options, report);
+  findSameTags(options, report);
   findUnspeakable(options, report);
   findMisfits(options, report);
   warnOfMinimum(context);
@@ -146,6 +155,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     sidecars: emitted.flatMap(({ sidecars }) =>
       sidecars.map((sidecar) => ({ ...sidecar, wrapper: confineSidecar(sidecar, options, facts) })),
     ),
+    guest: emitted.flatMap(({ guest }) => guest),
     requirements,
     steps,
     stopTimeout: spec.stopTimeout,
@@ -154,9 +164,15 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   return { plan, diagnostics };
 }
 
-const NOTHING = { options: [], sidecars: [] };
+const NOTHING = { options: [], sidecars: [], guest: [] };
 
-function expand(device: PlannedDevice, context: PlanContext): { options: QemuOption[]; sidecars: Sidecar[] } {
+interface Expanded {
+  readonly options: QemuOption[];
+  readonly sidecars: Sidecar[];
+  readonly guest: string[];
+}
+
+function expand(device: PlannedDevice, context: PlanContext): Expanded {
   const { template } = device;
   if (!boardHas(template.needs, device, context, template.type)) return NOTHING;
   if (judgeNeeds(template.needs, device, context, template.type) === 'omitted') return NOTHING;
@@ -169,6 +185,7 @@ function expand(device: PlannedDevice, context: PlanContext): { options: QemuOpt
   return {
     options: [...emitOptions(device, names, context), ...(resolved.options ?? [])],
     sidecars: emitSidecars(device, names, context),
+    guest: guestTexts(device, names),
   };
 }
 

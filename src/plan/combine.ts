@@ -69,6 +69,25 @@ export function findClashes(options: readonly QemuOption[], report: Report): voi
   }
 }
 
+/** Two folders that the guest could not tell apart. */
+export function findSameTags(options: readonly QemuOption[], report: Report): void {
+  const tags = new Map<unknown, QemuOption>();
+  for (const option of options) {
+    if (option.name !== 'device' || typeof option.args !== 'object') continue;
+    const tag = option.args['tag'] ?? option.args['mount_tag'];
+    const other = tags.get(tag);
+    if (tag !== undefined && other)
+      report({
+        severity: 'error',
+        code: 'tag-twice',
+        message: `two shared folders have the tag ${tag}`,
+        origin: option.origin,
+        help: other.origin && `the other is at ${formatOrigin(other.origin)}`,
+      });
+    if (tag !== undefined) tags.set(tag, option);
+  }
+}
+
 /** What QEMU refuses to load without a kernel. */
 const WITH_KERNEL = ['append', 'initrd'];
 
@@ -85,6 +104,7 @@ export function findMisfits(options: readonly QemuOption[], report: Report): voi
         origin,
         help: 'give the kernel that it is for, or leave it to the boot loader on the disk',
       });
+    if (isShared(option)) refuseOwnMemory(option, options, report);
     if (name !== 'blockdev' || typeof args !== 'object') continue;
     const file = args['file'];
     if (typeof file !== 'object' || Array.isArray(file)) continue;
@@ -100,6 +120,31 @@ export function findMisfits(options: readonly QemuOption[], report: Report): voi
       });
     images.set(filename, option);
   }
+}
+
+/** Whether another program works in the guest's memory for it. */
+function isShared({ name, args }: QemuOption): boolean {
+  if (typeof args !== 'object') return false;
+  return name === 'netdev' ? args['type'] === 'vhost-user' : String(args['driver']).startsWith('vhost-user-');
+}
+
+function refuseOwnMemory({ args, origin }: QemuOption, options: readonly QemuOption[], report: Report): void {
+  const memory = options.find(
+    (option) =>
+      option.name === 'object' &&
+      typeof option.args === 'object' &&
+      String(option.args['qom-type']).startsWith('memory-backend-') &&
+      option.args['id'] === 'ram' &&
+      option.args['share'] !== true,
+  );
+  if (memory)
+    report({
+      severity: 'error',
+      code: 'memory-unshared',
+      message: `${(args as QemuProps)['id']} takes a program that works in the guest's memory, which is not shared`,
+      origin,
+      help: `write \`share: on\`${memory.origin ? ` at ${formatOrigin(memory.origin)}` : ' for the memory'}, or leave it out`,
+    });
 }
 
 /** `device:net0`, or `machine` for what has no id. */

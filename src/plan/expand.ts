@@ -19,6 +19,7 @@ export function namesOf(device: PlannedDevice, resolved: Resolved, context: Plan
     'vm.uuid': context.spec.uuid,
     'vm.run': context.runDir,
     'vm.state': context.stateDir,
+    'vm.shared-memory': context.spec.devices.some(({ template }) => template['shared-memory']),
     'vm.accel': context.accel,
     'board.*': context.board === undefined,
     'slot.bus': device.slot?.bus ?? null,
@@ -113,6 +114,13 @@ export function emitSidecars(device: PlannedDevice, names: Names, context: PlanC
     .flatMap((entry) => emitSidecar(entry, device, names, context));
 }
 
+/** What a device's template leaves to do inside the guest. */
+export function guestTexts(device: PlannedDevice, names: Names): string[] {
+  return device.template.guest
+    .filter((entry) => typeof entry === 'string' || holds(entry.when, names))
+    .map((entry) => String(substituteText(typeof entry === 'string' ? entry : entry.text, names, device)));
+}
+
 const MOMENTS: { readonly [start: string]: Sidecar['when'] } = {
   'before-qemu': 'before',
   'after-qemu': 'after',
@@ -162,7 +170,7 @@ function emitSidecar(entry: SidecarEntry, device: PlannedDevice, names: Names, c
   const { connects } = entry;
   const socket = text(connects?.socket ?? '');
   const sidecar: Sidecar = {
-    name: entry.name,
+    name: text(entry.name),
     argv: [path ?? program, ...rest],
     when,
     help,
@@ -171,17 +179,18 @@ function emitSidecar(entry: SidecarEntry, device: PlannedDevice, names: Names, c
       needs: socket !== '' ? { socket } : { host: text(connects.host ?? ''), port: Number(text(connects.port ?? '')) },
     }),
     ...(text(entry['on-close'] ?? '') === 'stop' && { onClose: 'stop' }),
-    ...(entry.reconnects && { reconnects: true }),
+    ...(entry.capabilities && { capabilities: entry.capabilities }),
+    ...(text(String(entry.reconnects ?? '')) === 'true' && { reconnects: true }),
     origin: device.origin,
   };
   return [sidecar];
 }
 
-/** The argv of a program; undefined when its condition does not hold or one of its words is null. */
+/** The argv of a program, a list standing for its items; undefined when its condition does not hold or a word is null. */
 function wordsOf({ when, argv }: ProgramEntry, device: PlannedDevice, names: Names): string[] | undefined {
   if (!holds(when, names)) return undefined;
   const words = argv
     .flatMap((item) => (typeof item === 'string' ? [item] : holds(item.when, names) ? item.args : []))
-    .map((word) => substituteText(word, names, device));
+    .flatMap((word) => substituteText(word, names, device));
   return words.includes(null) ? undefined : words.map(String);
 }

@@ -18,6 +18,8 @@ export interface Plan {
   readonly requirements: readonly Requirement[];
   /** Changes to make before any process starts, in this order. */
   readonly steps: readonly Step[];
+  /** What is left to do inside the guest, such as commands that mount folders. */
+  readonly guest: readonly string[];
   /** Seconds that an orderly shutdown may take before `stop` gives up. */
   readonly stopTimeout: number;
   readonly notes: readonly Diagnostic[];
@@ -95,6 +97,8 @@ export interface Sidecar {
   readonly needs?: { readonly socket: string } | { readonly host: string; readonly port: number };
   /** Closing it shuts the VM down. */
   readonly onClose?: 'stop';
+  /** Those of root's that it cannot do without. */
+  readonly capabilities?: readonly string[];
   /** QEMU connects to it again, so it can be started again while QEMU runs. */
   readonly reconnects?: true;
   readonly origin?: Origin | undefined;

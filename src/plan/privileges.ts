@@ -15,10 +15,14 @@ export function confineQemu(relaxed: readonly Relaxation[], facts: HostFacts): r
 }
 
 /** The same for a sidecar. A viewer that hands USB devices to the guest has them opened by a setuid helper of SPICE's. */
-export function confineSidecar({ when }: Sidecar, options: readonly QemuOption[], facts: HostFacts): readonly string[] {
+export function confineSidecar(
+  { when, capabilities = [] }: Sidecar,
+  options: readonly QemuOption[],
+  facts: HostFacts,
+): readonly string[] {
   const redirects = options.some(({ args }) => typeof args === 'object' && args['driver'] === 'usb-redir');
   const gains = when !== 'before' && redirects;
-  return setpriv(facts, [...(gains ? [] : ['--no-new-privs']), ...dropped(facts, [])]);
+  return setpriv(facts, [...(gains ? [] : ['--no-new-privs']), ...dropped(facts, capabilities)]);
 }
 
 /** Root's capabilities, without which it may do what the owner of root's files may, and no more. */

@@ -24,6 +24,10 @@ const NEEDS: readonly ((name: string, props: QemuProps) => Need | undefined)[] =
     name === 'netdev' && type === 'user' && smb !== undefined ? { part: 'spawn', why: 'it runs smbd' } : undefined,
   (name, { type }) =>
     name === 'display' && type === 'spice-app' ? { part: 'spawn', why: 'it starts the viewer itself' } : undefined,
+  (name, { driver }) =>
+    name === 'audiodev' && driver === 'jack'
+      ? { part: 'resourcecontrol', why: 'JACK runs its threads ahead of others' }
+      : undefined,
   (name, { driver, venus }) =>
     name === 'device' && venus === true ? { part: 'spawn', why: `${driver} draws in a process of its own` } : undefined,
 ];

@@ -33,7 +33,7 @@ const others = JSON.parse(
 async function probe(owner: string, settings: NonNullable<ProbeRequest['settings']>): Promise<Qemu> {
   const env = { ...process.env, XDG_CACHE_HOME: join(root, 'cache') };
   const { facts, diagnostics } = await probeHost({
-    questions: { paths: [], interfaces: [], programs: [] },
+    questions: { paths: [], interfaces: [], programs: ['virtiofsd'] },
     env,
     settings,
   });

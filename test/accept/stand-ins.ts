@@ -14,6 +14,7 @@ import { dirname, join } from 'node:path';
 import type { HostFacts } from '../../src/host/facts.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { QemuOption, QemuProps } from '../../src/qemu/option.ts';
+import { INSTALLED } from './desktop.ts';
 import { XVFB } from './screen.ts';
 
 const MIB = 1024 * 1024;
@@ -42,24 +43,29 @@ export function lack({ name, args }: QemuOption, facts: HostFacts): string | und
     case 'netdev tap':
       if (!usable('/dev/net/tun') || process.geteuid?.() !== 0) return 'no tap interface may be made';
       return args['vhost'] === true && !usable('/dev/vhost-net') ? 'no /dev/vhost-net' : undefined;
-    case 'audiodev alsa':
     case 'audiodev oss':
-      return existsSync('/dev/snd/timer') ? undefined : 'no sound card';
-    case 'audiodev pa':
+      return existsSync('/dev/dsp') ? undefined : 'no sound card';
     case 'audiodev pipewire':
+      if (!INSTALLED.includes('pipewire')) return 'no PipeWire';
+      return hasPipeWire(facts) ? undefined : 'no PipeWire beside this QEMU; node test/qemus.mjs --refresh gets it';
+    case 'audiodev pa':
+      return INSTALLED.includes('pipewire-pulse') ? undefined : 'no sound server for pa';
     case 'audiodev jack':
-      return `no sound server for ${args['driver']}`;
+      return INSTALLED.includes('jackd') ? undefined : 'no JACK';
     case 'display gtk':
     case 'display sdl':
       if (facts.qemu && !facts.qemu.displays.includes(String(args['type'])))
         return `this QEMU has no display ${args['type']}`;
       return XVFB === undefined ? 'no Xvfb to show windows on' : undefined;
+    case 'display spice-app':
+      if (XVFB === undefined) return 'no Xvfb for its viewer';
+      return args['gl'] === true && !hasRenderNode() ? 'no render node' : undefined;
     case 'display curses':
       return 'no terminal to draw on';
     case 'display egl-headless':
       return hasRenderNode() ? undefined : 'no render node';
     case 'display dbus':
-      if (process.env['DBUS_SESSION_BUS_ADDRESS'] === undefined) return 'no session bus';
+      if (!INSTALLED.includes('dbus-daemon')) return 'no session bus';
       return args['gl'] === true && !hasRenderNode() ? 'no render node' : undefined;
     case 'object input-linux':
       return 'no keyboard to share';
@@ -129,6 +135,12 @@ function hasHugePages({ hugetlbsize, size }: QemuProps): boolean {
   if (typeof hugetlbsize !== 'number') return true;
   const free = `/sys/kernel/mm/hugepages/hugepages-${hugetlbsize / 1024}kB/free_hugepages`;
   return existsSync(free) && Number(readFileSync(free, 'utf8')) * hugetlbsize >= Number(size);
+}
+
+/** A QEMU of another release needs that release's PipeWire. */
+function hasPipeWire({ qemu }: HostFacts): boolean {
+  const root = join(dirname(qemu?.binary ?? ''), 'root');
+  return !existsSync(root) || existsSync(join(root, 'usr/lib/x86_64-linux-gnu/pipewire-0.3'));
 }
 
 function hasRenderNode(): boolean {

@@ -1,8 +1,10 @@
+import { networkInterfaces } from 'node:os';
 import { basename, join } from 'node:path';
 import type { ParamValue } from '../../src/catalog/params.ts';
 import type { ParamSpec } from '../../src/catalog/template.ts';
 import type { HostFacts } from '../../src/host/facts.ts';
 import { choicesOf, type DeviceType, type Values } from '../one-device.ts';
+import { BUS_ADDRESS } from './desktop.ts';
 import { pairwise } from './pairwise.ts';
 
 /** What values may refer to. */
@@ -19,6 +21,11 @@ export interface Surroundings {
 export function versionOf(facts: HostFacts): string {
   return /(\d+\.\d+)$/.exec(facts.qemu?.machines['q35'] ?? '')?.[1] ?? '';
 }
+
+/** An interface that leads somewhere. */
+const WITH_NETWORK =
+  Object.entries(networkInterfaces()).find(([, addresses]) => addresses?.some(({ internal }) => !internal))?.[0] ??
+  'lo';
 
 /** A value of this type that means something on this machine. */
 function given(name: string, spec: ParamSpec, { place, version, port }: Surroundings): ParamValue {
@@ -37,6 +44,7 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
           host: '192.168.76.2',
           dhcpstart: '192.168.76.9',
           dns: '192.168.76.3',
+          interface: WITH_NETWORK,
         }[name] ?? '1024x768'
       );
     case 'string':
@@ -45,7 +53,7 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
       if (name === 'osk') return 'k'.repeat(64);
       return (
         {
-          address: process.env['DBUS_SESSION_BUS_ADDRESS'] ?? 'unix:path=/run/bus',
+          address: BUS_ADDRESS,
           hostport: '1.2',
           release: '1.2',
           mcast: '230.0.0.1:5558',

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { findBusFault, findScreenFault, findSession, findSoundServers } from '../../src/host/session.ts';
+import { findBusFault, findScreenFault, findSession, findSound } from '../../src/host/session.ts';
 import { openScreen, XVFB } from '../accept/screen.ts';
 import { scratch } from './scratch.ts';
 
@@ -29,26 +29,28 @@ describe('the variables of a session', () => {
   });
 });
 
-describe('sound servers', () => {
-  it('are known by their sockets', async () => {
+describe('sound', () => {
+  it('has servers that are known by their sockets, and a card where there is one', async () => {
     const dir = scratch();
-    expect(findSoundServers({})).toEqual([]);
-    expect(findSoundServers({ XDG_RUNTIME_DIR: dir })).toEqual([]);
+    expect(findSound({}, '/nowhere')).toEqual([]);
+    expect(findSound({ XDG_RUNTIME_DIR: dir }, '/nowhere')).toEqual([]);
     await listen(join(dir, 'pipewire-0'));
-    expect(findSoundServers({ XDG_RUNTIME_DIR: dir })).toEqual(['pipewire']);
+    expect(findSound({ XDG_RUNTIME_DIR: dir }, '/nowhere')).toEqual(['pipewire']);
     mkdirSync(join(dir, 'pulse'));
     await listen(join(dir, 'pulse', 'native'));
-    expect(findSoundServers({ XDG_RUNTIME_DIR: dir })).toEqual(['pipewire', 'pa']);
-    expect(findSoundServers({ XDG_RUNTIME_DIR: dir, PIPEWIRE_REMOTE: 'other' })).toEqual(['pa']);
-    expect(findSoundServers({ PIPEWIRE_RUNTIME_DIR: dir })).toEqual(['pipewire']);
-    expect(findSoundServers({ PULSE_SERVER: 'tcp:host' })).toEqual(['pa']);
+    expect(findSound({ XDG_RUNTIME_DIR: dir }, '/nowhere')).toEqual(['pipewire', 'pa']);
+    expect(findSound({ XDG_RUNTIME_DIR: dir, PIPEWIRE_REMOTE: 'other' }, '/nowhere')).toEqual(['pa']);
+    expect(findSound({ PIPEWIRE_RUNTIME_DIR: dir }, '/nowhere')).toEqual(['pipewire']);
+    expect(findSound({ PULSE_SERVER: 'tcp:host' }, '/nowhere')).toEqual(['pa']);
+    writeFileSync(join(dir, 'timer'), '');
+    expect(findSound({}, dir)).toEqual(['alsa']);
   });
 
-  it('are not what only has the name', () => {
+  it('has none where a file only has the name', () => {
     const dir = scratch();
     writeFileSync(join(dir, 'pipewire-0'), '');
-    expect(findSoundServers({ XDG_RUNTIME_DIR: dir })).toEqual([]);
-    expect(findSoundServers({ XDG_RUNTIME_DIR: join(dir, 'pipewire-0') })).toEqual([]);
+    expect(findSound({ XDG_RUNTIME_DIR: dir }, '/nowhere')).toEqual([]);
+    expect(findSound({ XDG_RUNTIME_DIR: join(dir, 'pipewire-0') }, '/nowhere')).toEqual([]);
   });
 });
 

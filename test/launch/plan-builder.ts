@@ -120,6 +120,7 @@ export function buildPlan(lab: Lab, changes: PlanChanges = {}): Plan {
       relaxed: [],
     },
     sidecars: changes.sidecars ?? [],
+    guest: [],
     requirements: changes.requirements ?? [],
     steps: changes.steps ?? [],
     stopTimeout: changes.stopTimeout ?? 60,

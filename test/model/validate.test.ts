@@ -31,7 +31,7 @@ describe('a VM', () => {
     ['defaults: { disk: { bus: scsi } }\n', '1:13', 'did you mean disks?'],
     ['defaults: { disks: { buss: scsi } }\n', '1:22', 'did you mean bus?'],
     ['network: [{ hostnme: a }]\n', '1:13', 'did you mean hostname?'],
-    ['display: { type: none, gl: on }\n', '1:24', 'dbus, gtk or sdl have it; none does not'],
+    ['display: { type: none, gl: on }\n', '1:24', 'dbus, gtk, sdl or spice-app have it; none does not'],
     ['minimum: { memory: 1G }\n', '1:1', /^known are machine cpu/],
     ['base: linux\n', '1:1', /^known are machine cpu/],
     ['bus: xhci\n', '1:1', /^known are machine cpu/],

@@ -33,6 +33,12 @@ describe('the sandbox', () => {
       "QEMU's bridge helper, which connects to br7, is setuid",
     ],
     [
+      'audio: { backend: jack }\n',
+      WHOLE.replace('resourcecontrol=deny', 'resourcecontrol=allow'),
+      ['resourcecontrol'],
+      'JACK runs its threads ahead of others',
+    ],
+    [
       'network: [{ type: tap-script, script: /a, downscript: /b }]\n',
       WHOLE.replace('spawn=deny', 'spawn=allow'),
       ['spawn'],

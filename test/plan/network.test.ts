@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { HostFacts } from '../../src/host/facts.ts';
 import { assemble } from '../../src/plan/assemble.ts';
+import type { QemuProps } from '../../src/qemu/option.ts';
 import { CATALOG } from '../one-device.ts';
 import { hostFacts, specOf } from '../planned.ts';
 
@@ -155,6 +156,47 @@ describe('a bridge', () => {
     expect(requirements).toContainEqual(expect.objectContaining({ kind: 'program', program: 'qemu-bridge-helper' }));
     expect(unmet('{ type: bridge }', { ...host({}), links: { br0: { kind: 'missing' } } })).toEqual([
       expect.objectContaining({ code: 'interface-missing', help: expect.stringContaining('type bridge') }),
+    ]);
+  });
+});
+
+describe('passt', () => {
+  const forwards = 'forward: ["2222:22", "udp/0.0.0.0:5353:53"]';
+  const netdev = (version: string): unknown => {
+    const [major = 0, minor = 0] = version.split('.').map(Number);
+    const qemu = LAPTOP.qemu && { ...LAPTOP.qemu, version: { major, minor, micro: 0 } };
+    const { plan } = planned('network: passt\n', qemu && { qemu });
+    const again = plan.sidecars.map(({ reconnects }) => reconnects);
+    const args = plan.qemu.options.find(({ name }) => name === 'netdev')?.args as QemuProps;
+    return [args['reconnect'], args['reconnect-ms'], ...again];
+  };
+
+  it('forwards ports, which must be free', () => {
+    const { plan } = planned(`network: [{ type: passt, ${forwards} }]\n`);
+    expect(plan.sidecars[0]?.argv.join(' ')).toContain('--tcp-ports 127.0.0.1/2222:22 --udp-ports 0.0.0.0/5353:53');
+    expect(plan.requirements.filter(({ kind }) => kind === 'port')).toEqual([
+      expect.objectContaining({ host: '127.0.0.1', port: 2222, protocol: 'tcp' }),
+      expect.objectContaining({ host: '0.0.0.0', port: 5353, protocol: 'udp' }),
+    ]);
+  });
+
+  it('is one program for each card', () => {
+    expect(planned('network: [passt, passt]\n').plan.sidecars.map(({ name }) => name)).toEqual([
+      'passt-net0',
+      'passt-net1',
+    ]);
+  });
+
+  it('may come back where QEMU connects again, which it is told in the words of its version', () => {
+    expect(netdev('7.2')).toEqual([undefined, undefined, undefined]);
+    expect(netdev('8.0')).toEqual([1, undefined, true]);
+    expect(netdev('9.2')).toEqual([undefined, 1000, true]);
+  });
+
+  it('takes a QEMU that can speak to it', () => {
+    const qemu = LAPTOP.qemu && { ...LAPTOP.qemu, version: { major: 7, minor: 1, micro: 0 } };
+    expect(unmet('{ type: passt }', qemu ? { qemu } : {})).toEqual([
+      expect.objectContaining({ code: 'qemu-too-old', message: expect.stringContaining('7.2') }),
     ]);
   });
 });

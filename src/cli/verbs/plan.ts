@@ -32,6 +32,7 @@ function printPlan(plan: Plan): string {
     `start QEMU, paused, ${describeSandbox(plan.qemu.relaxed)}: ${shellJoin([...plan.qemu.wrapper, ...plan.qemu.argv])}`,
     'let the guest run',
     ...sidecars('after'),
+    ...plan.guest.map((text) => `leave to you, in the guest: ${text}`),
   ];
   const needs = plan.requirements.map((requirement) => `  - ${describeRequirement(requirement)}`);
   const steps = acts.map((text, index) => `  ${index + 1}. ${text}`);

@@ -4,6 +4,7 @@ import type { Plan } from '../../plan/plan.ts';
 import type { CliContext } from '../context.ts';
 import { ezvmArgv } from '../ezvm-argv.ts';
 import { makePlan } from '../pipeline.ts';
+import { printable } from '../print/diagnostics.ts';
 import { PLAN_FLAGS, type Verb } from '../verb.ts';
 
 const { set } = PLAN_FLAGS;
@@ -35,6 +36,6 @@ function tell(plan: Plan, { state, warnings, exitStatus }: Launched, context: Cl
   if (exitStatus !== undefined) context.err(`${name} has already ended\n`);
   else
     context.err(
-      `${name} is running (pid ${state.qemu?.pid})\n  ezvm status ${name} · ezvm monitor ${name} · ezvm stop ${name}\n`,
+      `${name} is running (pid ${state.qemu?.pid})\n  ezvm status ${name} · ezvm monitor ${name} · ezvm stop ${name}\n${plan.guest.map((text) => `  in the guest: ${printable(text)}\n`).join('')}`,
     );
 }

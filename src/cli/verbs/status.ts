@@ -40,6 +40,7 @@ function printStatus(status: VmStatus): string {
   if (status.sockets) lines.push(`  monitor  ${status.sockets.monitor}`, `  qmp      ${status.sockets.qmp}`);
   for (const { part, why } of status.relaxed ?? [])
     lines.push(`  sandbox  ${part === 'all' ? 'off' : `allows ${part}`}: ${why}`);
+  for (const text of status.guest ?? []) lines.push(`  guest    ${text}`);
   for (const sidecar of status.sidecars)
     lines.push(
       `  sidecar  ${sidecar.name}: ${describeSidecar(sidecar)}`,

@@ -3,12 +3,14 @@ import { resolveAudio } from './audio.ts';
 import { resolveCpu } from './cpu.ts';
 import { resolveDisk } from './disk.ts';
 import { resolveMachine } from './machine.ts';
+import { resolvePasst } from './passt.ts';
 import { resolvePassthrough } from './passthrough.ts';
 import { resolveSpiceSocket } from './spice-socket.ts';
 import { resolveSwtpm } from './swtpm.ts';
 import { resolveUefi } from './uefi.ts';
 import { resolveUsbHost } from './usb-host.ts';
 import { resolveViewer } from './viewer.ts';
+import { resolveVirtiofs } from './virtiofs.ts';
 
 /** The code that device templates may name with `resolver:`. */
 export const RESOLVERS: { readonly [name: string]: Resolver } = {
@@ -16,10 +18,12 @@ export const RESOLVERS: { readonly [name: string]: Resolver } = {
   cpu: resolveCpu,
   disk: resolveDisk,
   machine: resolveMachine,
+  passt: resolvePasst,
   passthrough: resolvePassthrough,
   'spice-socket': resolveSpiceSocket,
   swtpm: resolveSwtpm,
   uefi: resolveUefi,
   'usb-host': resolveUsbHost,
   viewer: resolveViewer,
+  virtiofs: resolveVirtiofs,
 };

@@ -1,0 +1,88 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { openScreen } from './screen.ts';
+
+/** The one directory of the one session of a test file. */
+const DIR = mkdtempSync(join(tmpdir(), 'ezvm-desk-'));
+
+/** The programs of a desktop's session that are installed here. */
+export const INSTALLED: readonly string[] = ['dbus-daemon', 'pipewire', 'pipewire-pulse', 'jackd'].filter((name) =>
+  (process.env['PATH'] ?? '').split(delimiter).some((dir) => existsSync(join(dir, name))),
+);
+
+/** The session's message bus, where one can be started. */
+export const BUS_ADDRESS = `unix:path=${join(DIR, 'bus')}`;
+
+/** A session that nobody sees or hears: a screen, sound servers without cards, a message bus. */
+export interface Desktop {
+  /** What windows, sounds and viewers find it by, and nothing else. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly close: () => Promise<void>;
+}
+
+/** Far longer than any of them takes to open its socket. */
+const PATIENCE_MS = 60_000;
+
+/** Starts what of a desktop is installed. */
+export async function openDesktop(): Promise<Desktop> {
+  const dir = DIR;
+  const jack = `ezvm-${process.pid}`;
+  const env: Record<string, string> = {
+    XDG_RUNTIME_DIR: dir,
+    XDG_CONFIG_HOME: join(dir, 'config'),
+    XDG_DATA_HOME: join(dir, 'data'),
+    ALSA_CONFIG_PATH: join(dir, 'asound.conf'),
+    SDL_AUDIODRIVER: 'dummy',
+    JACK_DEFAULT_SERVER: jack,
+    JACK_NO_START_SERVER: '1',
+  };
+  mkdirSync(join(dir, 'config'));
+  mkdirSync(join(dir, 'data', 'applications'), { recursive: true });
+  writeFileSync(join(dir, 'asound.conf'), 'pcm.!default { type null }\nctl.!default { type null }\n');
+  // What opens the addresses of SPICE servers, as far as QEMU can tell.
+  const scheme = 'x-scheme-handler/spice+unix';
+  writeFileSync(join(dir, 'config', 'mimeapps.list'), `[Default Applications]\n${scheme}=viewer.desktop\n`);
+  writeFileSync(
+    join(dir, 'data', 'applications', 'viewer.desktop'),
+    `[Desktop Entry]\nType=Application\nName=Viewer\nExec=/bin/true %u\nMimeType=${scheme};\n`,
+  );
+
+  const screen = await openScreen();
+  const children: ChildProcess[] = [];
+  const start = async (argv: readonly string[], socket: string): Promise<void> => {
+    const [program = '', ...words] = argv;
+    if (!INSTALLED.includes(program)) return;
+    const child = spawn('/usr/bin/setpriv', ['--pdeathsig=KILL', program, ...words], {
+      stdio: 'ignore',
+      env: { ...process.env, ...env },
+    });
+    children.push(child);
+    const deadline = performance.now() + PATIENCE_MS;
+    while (!existsSync(socket)) {
+      if (child.exitCode !== null || performance.now() > deadline) throw new Error(`${program} opened no ${socket}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
+  const bus = join(dir, 'bus');
+  await Promise.all([
+    start(['dbus-daemon', '--session', '--nofork', '--nopidfile', `--address=${BUS_ADDRESS}`], bus),
+    start(['pipewire'], join(dir, 'pipewire-0')).then(() => start(['pipewire-pulse'], join(dir, 'pulse', 'native'))),
+    start(['jackd', '-n', jack, '--no-realtime', '-d', 'dummy'], `/dev/shm/jack_${jack}_${process.getuid?.()}_0`),
+  ]);
+  return {
+    env: { ...env, ...(existsSync(bus) && { DBUS_SESSION_BUS_ADDRESS: BUS_ADDRESS }), ...screen.env },
+    close: async () => {
+      await Promise.all([...children.map(end), screen.close()]);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once('close', resolve));
+  child.kill('SIGTERM');
+  await gone;
+}
