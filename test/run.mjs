@@ -22,6 +22,7 @@ const TIERS = {
   versions: vitest,
   accept: (name) => prepared(name, 'test/qemus.mjs'),
   fault: vitest,
+  privilege: vitest,
   gui: vitest,
   boot: (name) => prepared(name, 'etc/demo/guest.mjs'),
   l1: (name) => prepared(name, 'etc/demo/guest.mjs'),
@@ -29,7 +30,7 @@ const TIERS = {
 
 /** What the tests see: no settings of npm's or the user's that change or slow the Node processes they start. */
 const env = { ...process.env };
-for (const key of Object.keys(env)) if (/^(NODE_|npm_|VITEST)/.test(key)) delete env[key];
+for (const key of Object.keys(env)) if (/^(NODE_|npm_|VITEST|SUDO_|DOAS_|PKEXEC_)/.test(key)) delete env[key];
 if (!process.stdout.isTTY) env.NO_COLOR = '1';
 
 const asked = process.argv.slice(2);

@@ -18,6 +18,7 @@ const TIERS: Record<string, { files: string[]; timeout: number }> = {
   accept: { files: ['test/accept/**/*.test.ts'], timeout: 240 * SECONDS },
   fault: { files: ['test/fault/**/*.test.ts'], timeout: 240 * SECONDS },
   gui: { files: ['test/gui/**/*.test.ts'], timeout: 240 * SECONDS },
+  privilege: { files: ['test/privilege/**/*.test.ts'], timeout: 240 * SECONDS },
   boot: { files: ['test/boot/**/*.test.ts'], timeout: 240 * SECONDS },
   l1: { files: ['test/l1/**/*.test.ts'], timeout: 480 * SECONDS },
 };

@@ -70,6 +70,12 @@ async function runVerb(verb: Verb, argv: readonly string[], context: CliContext)
         : `${JSON.stringify(words[most])} is one word too many: ezvm ${verb.usage}`,
       { help: `as in: ${verb.example}` },
     );
+  if (verb.forCaller && process.geteuid?.() === 0) {
+    const { runAsCaller } = await import('./hand-over.ts');
+    const name = /^[a-z-]+/.exec(verb.usage)?.[0] ?? '';
+    const exit = await runAsCaller([name, ...argv], context);
+    if (exit !== undefined) return exit;
+  }
   return verb.run(words, flags, context);
 }
 

@@ -7,6 +7,7 @@ import { identify, type ProcessIdentity } from '../admin/process.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import type { Handed } from './descriptor.ts';
 import { hostFault, reasonOf } from './host-fault.ts';
+import { findInherited } from './inherited.ts';
 
 /** How a process ended. */
 export interface Exit {
@@ -87,10 +88,13 @@ export async function startChild(name: string, argv: readonly string[], options:
 function stdioOf(log: number, { terminal, channel, handed = [] }: ChildOptions): (number | 'ignore' | 'pipe')[] {
   const stdio: (number | 'ignore' | 'pipe')[] = terminal ? [0, 1] : ['ignore', log];
   stdio.push(log, channel ? 'pipe' : 'ignore');
-  for (const { fd, from } of handed) {
+  const place = (fd: number, from: number): void => {
     while (stdio.length < fd) stdio.push('ignore');
     stdio[fd] = from;
-  }
+  };
+  // What we were handed ourselves would go on to every child under its number, if nothing else took its place.
+  for (const { fd } of findInherited()) if (fd > 3 || !channel) place(fd, log);
+  for (const { fd, from } of handed) place(fd, from);
   return stdio;
 }
 

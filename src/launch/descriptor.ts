@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { EXIT, type EzvmError, fault } from '../core/diagnostic.ts';
 import type { Descriptor } from '../plan/plan.ts';
 import { reasonOf } from './host-fault.ts';
+import { inheritedFor } from './inherited.ts';
 
 /** An open file of ours, and its number in the child that gets it. */
 export interface Handed {
@@ -36,9 +37,9 @@ function openDescriptor(descriptor: Descriptor): number {
   if (direct) flags |= constants.O_DIRECT;
   // On a block device O_EXCL without O_CREAT is a claim that mounts, swap, LVM and other VMs respect, and we theirs.
   if (exclusive) flags |= constants.O_EXCL;
-  let opened: number;
+  let opened = inheritedFor(descriptor)?.fd;
   try {
-    opened = openSync(path, flags);
+    opened ??= openSync(path, flags);
   } catch (error) {
     throw refused(descriptor, error as NodeJS.ErrnoException);
   }

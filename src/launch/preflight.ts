@@ -7,6 +7,7 @@ import { findBusFault, findScreenFault } from '../host/session.ts';
 import type { Descriptor, Plan, Requirement } from '../plan/plan.ts';
 import { closeHanded, openDescriptors } from './descriptor.ts';
 import { reasonOf } from './host-fault.ts';
+import { findInherited, inheritedFor } from './inherited.ts';
 import { checkPort } from './port.ts';
 
 /** Bytes of a socket's path that the kernel takes, without the closing NUL. */
@@ -30,9 +31,13 @@ export async function preflight(plan: Plan, surroundings: Surroundings): Promise
     ...socketPaths(plan).map(checkSocketPath),
     checkStateDir(plan.vm.stateDir),
   ];
-  for (const requirement of plan.requirements) found.push(await check(requirement, surroundings));
+  const inherited = findInherited().map(({ path }) => path);
+  for (const requirement of plan.requirements)
+    if (requirement.kind !== 'path' || !inherited.includes(requirement.path))
+      found.push(await check(requirement, surroundings));
   // What is missing or denied is told already, in words of its own.
-  if (!found.some((one) => one?.severity === 'error')) found.push(...plan.qemu.descriptors.flatMap(tryToOpen));
+  if (!found.some((one) => one?.severity === 'error'))
+    found.push(...plan.qemu.descriptors.filter((one) => !inheritedFor(one)).flatMap(tryToOpen));
   const qemu = plan.qemu.argv[0] ?? '';
   const checked = plan.requirements.some((one) => one.kind === 'program' && (one.path ?? one.program) === qemu);
   if (!checked) found.push(checkProgram({ kind: 'program', program: qemu, path: qemu, help: 'install QEMU' }));

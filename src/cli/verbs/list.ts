@@ -9,6 +9,7 @@ export const verb: Verb = {
   summary: 'Lists the VMs that can be started by name, and those that run.',
   example: 'ezvm list --json',
   flags: JSON_FLAG,
+  forCaller: true,
   words: [0, 0],
   async run(_, flags, context) {
     const dirs = dirsOf(context);

@@ -10,6 +10,7 @@ export const verb: Verb = {
   summary: 'Starts a program beside a running VM once more, where QEMU can do with that; `ezvm status` names them.',
   example: 'ezvm restart-sidecar windows-11 looking-glass-client',
   flags: {},
+  forCaller: true,
   words: [2, 2],
   async run([ref = '', sidecar = ''], _, context) {
     const vm = await resolveVm(ref, context);

@@ -1,11 +1,11 @@
-import { type Diagnostic, EXIT } from '../../core/diagnostic.ts';
+import { type Diagnostic, EXIT, fault } from '../../core/diagnostic.ts';
 import { type Launched, launch } from '../../launch/launch.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { CliContext } from '../context.ts';
 import { ezvmArgv } from '../ezvm-argv.ts';
 import { makePlan } from '../pipeline.ts';
 import { printable } from '../print/diagnostics.ts';
-import { PLAN_FLAGS, type Verb } from '../verb.ts';
+import { type Flags, PLAN_FLAGS, type Verb } from '../verb.ts';
 
 const { set } = PLAN_FLAGS;
 
@@ -13,9 +13,19 @@ export const verb: Verb = {
   usage: 'start FILE|NAME',
   summary: 'Starts a VM and returns when it runs. `ezvm FILE` does the same.',
   example: 'ezvm windows-11.yaml',
-  flags: { set, foreground: { type: 'boolean', short: 'f', help: 'stay until the VM ends; Ctrl-C shuts it down' } },
+  flags: {
+    set,
+    foreground: { type: 'boolean', short: 'f', help: 'stay until the VM ends; Ctrl-C shuts it down' },
+    user: { type: 'string', value: 'NAME', help: 'for root: the user to run it as; who called sudo unless given' },
+    'i-know-qemu-runs-as-root': { type: 'boolean', help: 'for root: run QEMU as root, without its capabilities' },
+  },
   words: [1, 1],
   async run([ref = ''], flags, context) {
+    if (process.geteuid?.() === 0) {
+      const { startAsTarget } = await import('../hand-over.ts');
+      const exit = await startAsTarget(ref, flags, context);
+      if (exit !== undefined) return exit;
+    } else refuseRootsFlags(flags);
     const { plan, facts } = await makePlan(ref, flags, context);
     context.report(plan.notes);
     const launched = await launch(plan, {
@@ -29,6 +39,12 @@ export const verb: Verb = {
     return launched.exitStatus ?? EXIT.ok;
   },
 };
+
+function refuseRootsFlags(flags: Flags): void {
+  const flag = ['user', 'i-know-qemu-runs-as-root'].find((name) => flags[name] !== undefined);
+  if (flag !== undefined)
+    throw fault(EXIT.usage, 'not-root', `--${flag} is for root`, { help: 'leave it out, or call ezvm by sudo' });
+}
 
 function tell(plan: Plan, { state, warnings, exitStatus }: Launched, context: CliContext): void {
   const { name } = plan.vm;

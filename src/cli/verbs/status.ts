@@ -11,6 +11,7 @@ export const verb: Verb = {
   summary: 'Tells how a VM and its sidecars are, or how all VMs are; exits 4 when the one asked for is not up.',
   example: 'ezvm status windows-11',
   flags: JSON_FLAG,
+  forCaller: true,
   words: [0, 1],
   async run([ref], flags, context) {
     if (ref === undefined) {

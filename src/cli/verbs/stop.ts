@@ -15,6 +15,7 @@ export const verb: Verb = {
       help: "how long the guest may take; the VM's run.stop-timeout unless given",
     },
   },
+  forCaller: true,
   words: [1, 1],
   async run([ref = ''], flags, context) {
     const timeout = flags['timeout'];

@@ -10,6 +10,7 @@ export const verb: Verb = {
   summary: 'Opens the viewer of a VM that runs: the SPICE or VNC viewer, or the Looking Glass client.',
   example: 'ezvm view windows-11',
   flags: { foreground: { type: 'boolean', short: 'f', help: 'stay until the viewer is closed' } },
+  forCaller: true,
   words: [1, 1],
   async run([ref = ''], flags, context) {
     const vm = await resolveVm(ref, context);

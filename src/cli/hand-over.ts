@@ -1,0 +1,188 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { constants } from 'node:os';
+import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
+import { type Account, findAccount, findCaller } from '../host/account.ts';
+import { locate } from '../input/locate.ts';
+import { followRootsFile, followRootsPath } from '../input/trust.ts';
+import { closeHanded, type Handed, openDescriptors } from '../launch/descriptor.ts';
+import { INHERITED, type Inherited } from '../launch/inherited.ts';
+import type { Descriptor, Plan } from '../plan/plan.ts';
+import type { CliContext } from './context.ts';
+import { ezvmArgv } from './ezvm-argv.ts';
+import { makePlan } from './pipeline.ts';
+import type { Flags } from './verb.ts';
+
+const SETPRIV = '/usr/bin/setpriv';
+const PRLIMIT = '/usr/bin/prlimit';
+
+/** Of root's own settings, whatever the environment says: it may come from the one who called sudo. */
+const ROOTS_ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' };
+
+/** Locked beside a guest's memory by VFIO: its ROMs, its devices' memory, QEMU's rings (libvirt reckons the same). */
+const LOCKED_BESIDE = 2 ** 30;
+
+/** What root does before it hands over. */
+interface Prepared {
+  readonly descriptors: readonly Descriptor[];
+  /** Bytes that may be locked in memory; undefined where nothing wants more. */
+  readonly locked: number | undefined;
+}
+
+const NOTHING: Prepared = { descriptors: [], locked: undefined };
+
+/**
+ * Starts a VM for root as the user that it is for: what only root may open is opened first, and all the rest, from reading
+ * the VM file on, is done by an ezvm that is that user for good.
+ * @returns the exit code; undefined where root itself is wanted by name
+ * @throws EzvmError exit 2 where nothing says who that user is
+ */
+export async function startAsTarget(ref: string, flags: Flags, context: CliContext): Promise<number | undefined> {
+  if (flags['i-know-qemu-runs-as-root'] === true) return undefined;
+  const target = chooseTarget(flags['user'], context);
+  const environment = targetEnvironment(target, context.env);
+  const config = environment['XDG_CONFIG_HOME'] ?? `${target.home}/.config`;
+  const file = locate(ref, context.cwd, `${config}/ezvm`).absolute;
+  const sets = (flags['set'] ?? []) as readonly string[];
+  const words = ['start', file, ...sets.flatMap((set) => ['--set', set])];
+  if (flags['foreground'] === true) words.push('--foreground');
+  // What can be changed by others must not make root open anything.
+  const roots = sets.length === 0 ? followRootsFile(file) : undefined;
+  const prepared = roots === undefined ? NOTHING : await prepare(roots, context);
+  const handed = openDescriptors(prepared.descriptors);
+  try {
+    const exit = await become(target, words, { ...prepared, handed, environment }, context);
+    if (exit === EXIT.host && roots === undefined) context.report([toldNothing(file, sets)]);
+    return exit;
+  } finally {
+    closeHanded(handed);
+  }
+}
+
+/** Runs a verb for one who called sudo as that person, whose VMs it is about; undefined where root is alone. */
+export async function runAsCaller(words: readonly string[], context: CliContext): Promise<number | undefined> {
+  const caller = findCaller(context.env);
+  if (!caller) return undefined;
+  return become(
+    caller,
+    words,
+    { ...NOTHING, handed: [], environment: targetEnvironment(caller, context.env) },
+    context,
+  );
+}
+
+function chooseTarget(asked: Flags[string], { env }: CliContext): Account {
+  const target = typeof asked === 'string' ? findAccount(asked) : findCaller(env);
+  if (target && target.uid !== 0) return target;
+  throw fault(
+    EXIT.usage,
+    'user-unclear',
+    typeof asked !== 'string'
+      ? 'this is root, and nothing says for whom the VM is'
+      : target
+        ? 'QEMU is not run as root'
+        : `there is no user ${asked}`,
+    { help: 'name the user to run QEMU as: --user NAME; or accept the danger: --i-know-qemu-runs-as-root' },
+  );
+}
+
+function toldNothing(file: string, sets: readonly string[]): Diagnostic {
+  const why =
+    sets.length > 0 ? '--set can name any device' : `others than root can change ${file} or a directory above it`;
+  return {
+    severity: 'note',
+    code: 'root-opens-nothing',
+    message: `root has opened no device for this VM, because ${why}`,
+    help: 'devices are opened for VM files that root alone can change, as in /etc/ezvm/vms; or let a group have them: ezvm setup group',
+  };
+}
+
+/** What root is to open for a VM whose file nobody else could have written. */
+async function prepare(file: string, context: CliContext): Promise<Prepared> {
+  try {
+    const { plan } = await makePlan(file, {}, { ...context, env: ROOTS_ENVIRONMENT });
+    return {
+      // A path that somebody else can change could lead to any device by now.
+      descriptors: plan.qemu.descriptors.filter(({ fdset, path }) => fdset && followRootsPath(path) !== undefined),
+      locked: lockedBy(plan),
+    };
+  } catch (error) {
+    // Its faults are told by the ezvm that starts it, which may know more templates.
+    if (error instanceof EzvmError) return NOTHING;
+    throw error;
+  }
+}
+
+function lockedBy({ qemu, requirements }: Plan): number | undefined {
+  const locks = qemu.options.some(({ args }) => typeof args === 'object' && args['driver'] === 'vfio-pci');
+  const memory = requirements.find((one) => one.kind === 'memory');
+  return locks && memory?.kind === 'memory' ? memory.bytes + LOCKED_BESIDE : undefined;
+}
+
+/** Runs ezvm as somebody who cannot come back from it, and waits for its end. */
+async function become(
+  target: Account,
+  words: readonly string[],
+  start: Prepared & { handed: readonly Handed[]; environment: Record<string, string> },
+  { cwd, dist, ...context }: CliContext,
+): Promise<number> {
+  const missing = [SETPRIV, PRLIMIT].find((path) => !existsSync(path));
+  if (missing !== undefined)
+    throw fault(EXIT.host, 'program-missing', `${missing} is not installed`, {
+      help: 'install the package util-linux',
+    });
+  const inherited = start.descriptors.map(({ path, access, direct, exclusive }, index): Inherited => {
+    return { fd: 3 + index, path, access, direct, exclusive };
+  });
+  const limit = start.locked === undefined ? [] : [PRLIMIT, `--memlock=${start.locked}:${start.locked}`];
+  const [program = '', ...args] = [
+    ...limit,
+    SETPRIV,
+    `--reuid=${target.uid}`,
+    `--regid=${target.gid}`,
+    '--init-groups',
+    '--inh-caps=-all',
+    '--ambient-caps=-all',
+    '--bounding-set=-all',
+    '--no-new-privs',
+    ...ezvmArgv({ cwd, dist, ...context }),
+    ...words,
+  ];
+  const child = spawn(program, args, {
+    cwd,
+    env: { ...start.environment, ...(inherited.length > 0 && { [INHERITED]: JSON.stringify(inherited) }) },
+    stdio: ['inherit', 'inherit', 'inherit', ...start.handed.map(({ from }) => from)],
+  });
+  // A terminal sends its signals to both of us, and the child is the one that knows what to do.
+  const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', pass);
+  process.on('SIGHUP', pass);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
+  });
+}
+
+/** What a login of the target would have, and how its desktop is found; of root's environment only what shows texts. */
+function targetEnvironment(target: Account, env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const environment: Record<string, string> = {
+    PATH: '/usr/local/bin:/usr/bin:/bin',
+    HOME: target.home,
+    USER: target.name,
+    LOGNAME: target.name,
+  };
+  for (const [name, value] of Object.entries(env))
+    if (value !== undefined && /^(LANG|LC_[A-Z]+|TZ|TERM|NO_COLOR)$/.test(name)) environment[name] = value;
+  const runtime = `/run/user/${target.uid}`;
+  if (statSync(runtime, { throwIfNoEntry: false })?.uid === target.uid) {
+    environment['XDG_RUNTIME_DIR'] = runtime;
+    if (existsSync(`${runtime}/bus`)) environment['DBUS_SESSION_BUS_ADDRESS'] = `unix:path=${runtime}/bus`;
+    const wayland = readdirSync(runtime).find((name) => /^wayland-\d+$/.test(name));
+    if (wayland !== undefined) environment['WAYLAND_DISPLAY'] = wayland;
+  }
+  // sudo keeps these two, and they are the caller's own.
+  if (findCaller(env)?.uid === target.uid)
+    for (const name of ['DISPLAY', 'XAUTHORITY']) if (env[name]) environment[name] = env[name];
+  return environment;
+}

@@ -1,0 +1,34 @@
+import { isRecord } from '../core/json.ts';
+import type { Descriptor } from '../plan/plan.ts';
+
+/** Something that root opened before it became the user that this process runs as. */
+export interface Inherited extends Pick<Descriptor, 'path' | 'access' | 'direct' | 'exclusive'> {
+  /** Its number in this process. */
+  readonly fd: number;
+}
+
+/** Where root tells us of it: our own command line belongs to the user. */
+export const INHERITED = 'EZVM_INHERITED';
+
+/** What this process was handed when it was started; nothing unless by root's ezvm. */
+export function findInherited(): readonly Inherited[] {
+  const text = process.env[INHERITED];
+  if (text === undefined) return [];
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value.filter(isInherited) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** The inherited descriptor that serves as a planned one. */
+export function inheritedFor({ path, access, direct, exclusive }: Descriptor): Inherited | undefined {
+  return findInherited().find(
+    (one) => one.path === path && one.access === access && one.direct === direct && one.exclusive === exclusive,
+  );
+}
+
+function isInherited(value: unknown): value is Inherited {
+  return isRecord(value) && Number.isInteger(value['fd']) && (value['fd'] as number) > 2;
+}

@@ -1,0 +1,173 @@
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { CHECKOUT } from '../checkout.ts';
+import type { Ran } from '../cli/built.ts';
+import { writeGuestDisk } from '../guests/boot-sector.ts';
+import { until } from '../launch/plan-builder.ts';
+import { MISSING, Network, type Person, statusOf, Town } from './people.ts';
+
+interface Row {
+  readonly by: string;
+  readonly process: string;
+  readonly uid: string;
+  readonly groups: string;
+  readonly capabilities: string;
+  readonly bounding: string;
+  readonly noNewPrivs: string;
+  readonly seccomp: string;
+}
+
+/** The table in docs/security.md. */
+const TABLE: readonly Row[] = readFileSync(join(CHECKOUT, 'docs', 'security.md'), 'utf8')
+  .split('\n')
+  .map((line) => line.split('|').map((cell) => cell.trim()))
+  .filter((cells) => cells.length === 10 && ['qemu', 'swtpm'].includes(cells[2] ?? ''))
+  .map(
+    ([
+      ,
+      by = '',
+      process = '',
+      uid = '',
+      groups = '',
+      capabilities = '',
+      bounding = '',
+      noNewPrivs = '',
+      seccomp = '',
+    ]) => {
+      return { by, process, uid, groups, capabilities, bounding, noNewPrivs, seccomp };
+    },
+  );
+
+const NONE = '0000000000000000';
+
+let town: Town;
+let member: Person;
+let running: { argv: (...words: string[]) => string } | undefined;
+beforeAll(() => {
+  if (MISSING !== undefined) return;
+  town = new Town();
+  member = town.add('m', true);
+});
+afterEach(() => {
+  running?.argv('stop', '--force', 'vm');
+  running = undefined;
+});
+afterAll(() => town?.remove());
+
+/** What the processes of the VM that runs should show, by the table. */
+function expectTable(
+  by: string,
+  user: Pick<Person, 'uid' | 'gid' | 'groups'>,
+  pids: Record<string, number | undefined>,
+): void {
+  const rows = TABLE.filter((row) => row.by === by);
+  expect(rows.map((row) => row.process).toSorted()).toEqual(Object.keys(pids).toSorted());
+  for (const row of rows) {
+    const status = statusOf(pids[row.process]);
+    const { uid, gid } = row.uid === 'user' ? user : { uid: Number(row.uid), gid: Number(row.uid) };
+    const groups = row.groups === "user's" ? user.groups : sorted(statusOf(process.pid)['Groups']);
+    const capabilities = row.capabilities === 'none' ? NONE : '';
+    expect({ ...pick(status), Groups: sorted(status['Groups']) }, `${by}: ${row.process}`).toEqual({
+      Uid: Array(4).fill(uid).join('\t'),
+      Gid: Array(4).fill(gid).join('\t'),
+      Groups: [...groups].toSorted((a, b) => a - b),
+      CapInh: capabilities,
+      CapPrm: capabilities,
+      CapEff: capabilities,
+      CapAmb: capabilities,
+      CapBnd: row.bounding === 'none' ? NONE : statusOf(process.pid)['CapBnd'],
+      NoNewPrivs: row.noNewPrivs,
+      Seccomp: row.seccomp,
+    });
+  }
+}
+
+function pick(status: Readonly<Record<string, string>>): Record<string, string | undefined> {
+  const fields = ['Uid', 'Gid', 'CapInh', 'CapPrm', 'CapEff', 'CapAmb', 'CapBnd', 'NoNewPrivs', 'Seccomp'];
+  return Object.fromEntries(fields.map((field) => [field, status[field]]));
+}
+
+function sorted(groups: string | undefined): number[] {
+  return (groups ?? '')
+    .split(' ')
+    .filter(Boolean)
+    .map(Number)
+    .toSorted((a, b) => a - b);
+}
+
+function pidsOf(json: string): Record<string, number | undefined> {
+  const { pid, sidecars } = JSON.parse(json) as { pid?: number; sidecars: { name: string; pid: number }[] };
+  return { qemu: pid, ...Object.fromEntries(sidecars.map((sidecar) => [sidecar.name, sidecar.pid])) };
+}
+
+/** What a process has open. */
+function openFiles(pid: number | undefined): string[] {
+  return readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+}
+
+function vmFile(device: string, more = ''): string {
+  return `name: vm\ntemplate: other\nprofiles: [headless]\nmemory: 64M\ntpm: swtpm\ndisks: [{ file: ${device}, bus: sata }]\n${more}`;
+}
+
+function makeDisk(): string {
+  const file = join(town.dir, `disk-${readdirSync(town.dir).length}.img`);
+  writeGuestDisk(file, 'plain');
+  return file;
+}
+
+async function guestUp(home: string): Promise<void> {
+  const log = join(home, '.local/state/ezvm/vm/serial0.log');
+  await until('the guest', () => existsSync(log) && readFileSync(log, 'latin1').includes('EZVM-UP'));
+}
+
+describe.skipIf(MISSING !== undefined)(`who runs as what${MISSING ? ` (left out: ${MISSING})` : ''}`, () => {
+  it('a member of the group, whose guest boots from a device and has a tap in a bridge', async () => {
+    const device = town.loop(makeDisk(), true);
+    const network = await Network.make(town.dir, member);
+    try {
+      const file = town.built.write(
+        join(member.home, 'vm.yaml'),
+        vmFile(device, 'network: [{ type: tap, ifname: tap0 }]\n'),
+      );
+      const started = town.as(member, town.ezvm('start', file), network.inside);
+      expect(started.exit, started.err).toBe(0);
+      running = { argv: (...words) => town.as(member, town.ezvm(...words)).out };
+      await guestUp(member.home);
+      const pids = pidsOf(running.argv('status', '--json', 'vm'));
+      expectTable('user', member, pids);
+      expect(openFiles(pids['qemu'])).toEqual(expect.arrayContaining([device, '/dev/net/tun']));
+      expect(openFiles(pids['swtpm'])).not.toContain(device);
+      expect(network.run('ip', '-oneline', 'link', 'show', 'tap0')).toMatch(
+        /master br0.*LOWER_UP|LOWER_UP.*master br0/,
+      );
+    } finally {
+      running?.argv('stop', '--force', 'vm');
+      running = undefined;
+      await network.remove();
+    }
+  });
+
+  it('whoever called sudo, whose guest boots from a device of root’s alone', async () => {
+    const device = town.loop(makeDisk(), false);
+    const sudo = (...words: string[]): Ran => town.sudo(member, ...words);
+    const { exit, err } = sudo('start', town.rootsFile('vm.yaml', vmFile(device)));
+    expect(exit, err).toBe(0);
+    running = { argv: (...words) => sudo(...words).out };
+    await guestUp(member.home);
+    const pids = pidsOf(sudo('status', '--json', 'vm').out);
+    expectTable('sudo', member, pids);
+    expect(openFiles(pids['qemu'])).toContain(device);
+    expect(openFiles(pids['swtpm'])).not.toContain(device);
+  });
+
+  it('root, who asks for it by name', () => {
+    const device = town.loop(makeDisk(), false);
+    const file = town.built.write('vm.yaml', vmFile(device));
+    const root = (...words: string[]): string => town.built.run(words).out;
+    running = { argv: root };
+    const { exit, err } = town.built.run(['start', file, '--i-know-qemu-runs-as-root']);
+    expect(exit, err).toBe(0);
+    expectTable('root, by name', { uid: 0, gid: 0, groups: [] }, pidsOf(root('status', '--json', 'vm')));
+  });
+});

@@ -1,0 +1,118 @@
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { writeGuestDisk } from '../guests/boot-sector.ts';
+import { MISSING, type Person, Town } from './people.ts';
+
+let town: Town;
+let alice: Person;
+let device: string;
+beforeAll(() => {
+  if (MISSING !== undefined) return;
+  town = new Town();
+  alice = town.add('a', false);
+  const disk = join(town.dir, 'disk.img');
+  writeGuestDisk(disk, 'plain');
+  device = town.loop(disk, false);
+});
+afterEach(() => void town?.sudo(alice, 'stop', '--force', 'vm'));
+afterAll(() => town?.remove());
+
+function vmFile(disk = device): string {
+  return `name: vm\ntemplate: other\nprofiles: [headless]\nmemory: 64M\ndisks: [{ file: "${disk}", bus: sata }]\n`;
+}
+
+function qemuPid(): number {
+  return (JSON.parse(town.sudo(alice, 'status', '--json', 'vm').out) as { pid: number }).pid;
+}
+
+describe.skipIf(MISSING !== undefined)(`sudo ezvm${MISSING ? ` (left out: ${MISSING})` : ''}`, () => {
+  it('hands over a device that its user, and so QEMU, cannot open again', () => {
+    const { exit, err } = town.sudo(alice, town.rootsFile('vm.yaml', vmFile()));
+    expect(exit, err).toBe(0);
+    const pid = qemuPid();
+    const handed = readdirSync(`/proc/${pid}/fd`).filter((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === device);
+    expect(handed.length).toBeGreaterThan(0);
+    for (const path of [device, ...handed.map((fd) => `/proc/${pid}/fd/${fd}`)]) {
+      const tried = town.as(alice, ['sh', '-c', 'exec <"$1"', 'sh', path]);
+      expect(tried.err).toMatch(/Permission denied/);
+      expect(tried.exit).not.toBe(0);
+    }
+  });
+
+  it('gives QEMU the variables of its user’s login and none of root’s', () => {
+    const words = ['start', town.rootsFile('vm.yaml', vmFile())];
+    const { exit, err } = town.built.run(words, {
+      env: {
+        SUDO_UID: String(alice.uid),
+        SECRET: 'x',
+        LD_PRELOAD: '',
+        NODE_OPTIONS: '',
+        DISPLAY: ':77',
+        LANG: 'C.UTF-8',
+      },
+    });
+    expect(exit, err).toBe(0);
+    const environment = readFileSync(`/proc/${qemuPid()}/environ`, 'utf8').split('\0').filter(Boolean);
+    expect(environment).toEqual(
+      expect.arrayContaining([`HOME=${alice.home}`, `USER=${alice.name}`, 'DISPLAY=:77', 'LANG=C.UTF-8']),
+    );
+    expect(environment.join()).not.toMatch(/SECRET|SUDO|EZVM|NODE_|root/);
+  });
+
+  it('runs what it runs for --user, whoever called', () => {
+    const words = ['start', '--user', alice.name, town.rootsFile('vm.yaml', vmFile())];
+    expect(town.sudo(undefined, ...words).exit).toBe(0);
+    expect(readFileSync(`/proc/${qemuPid()}/status`, 'utf8')).toMatch(new RegExp(`^Uid:\t${alice.uid}\t`, 'm'));
+  });
+
+  it.each([
+    ['a file of the user’s', () => [town.built.write(join(alice.home, 'vm.yaml'), vmFile())]],
+    ['a link to such a file', () => [linkTo(town.built.write(join(alice.home, 'vm.yaml'), vmFile()))]],
+    ['--set', () => [town.rootsFile('vm.yaml', vmFile()), '--set', `disks.disk0.file=${device}`]],
+    [
+      'a path through a directory of the user’s',
+      () => {
+        town.as(alice, ['ln', '-sf', device, join(alice.home, 'disk')]);
+        return [town.rootsFile('vm.yaml', vmFile(join(alice.home, 'disk')))];
+      },
+    ],
+  ])('opens nothing for %s', (_, words) => {
+    const { exit, err } = town.sudo(alice, 'start', ...words());
+    expect(exit).toBe(3);
+    expect(err).toMatch(/cannot be (written|reached): you may not do that/);
+    expect(JSON.parse(town.sudo(alice, 'status', '--json', 'vm').out)).toMatchObject({ condition: 'stopped' });
+  });
+
+  it('lets go of the device when the start is refused', () => {
+    const { exit } = town.sudo(alice, 'start', town.rootsFile('vm.yaml', `${vmFile()}qemu: { args: ["-bogus"] }\n`));
+    expect(exit).not.toBe(0);
+    expect(() => closeSync(openSync(device, 'r+'))).not.toThrow();
+  });
+
+  it.each([
+    [[], 'nothing says for whom the VM is'],
+    [['--user', 'root'], 'QEMU is not run as root'],
+    [['--user', 'nobody-at-all'], 'there is no user nobody-at-all'],
+  ])('runs nothing as root unasked: %j', (flags, message) => {
+    const { exit, err } = town.sudo(undefined, 'start', town.rootsFile('vm.yaml', vmFile()), ...flags);
+    expect(exit).toBe(2);
+    expect(err).toContain(message);
+    expect(err).toContain('--i-know-qemu-runs-as-root');
+  });
+
+  it('is not for those who are not root', () => {
+    for (const flag of ['--user=root', '--i-know-qemu-runs-as-root'])
+      expect(town.as(alice, town.ezvm('start', 'vm.yaml', flag))).toMatchObject({ exit: 2 });
+  });
+});
+
+function linkTo(path: string): string {
+  const link = join(
+    town.rootsFile('x', ''),
+    '..',
+    `link-${readdirSync(join(town.rootsFile('x', ''), '..')).length}.yaml`,
+  );
+  symlinkSync(path, link);
+  return link;
+}
