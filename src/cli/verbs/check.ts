@@ -1,5 +1,6 @@
 import type { Diagnostic } from '../../core/diagnostic.ts';
 import { EXIT, EzvmError } from '../../core/diagnostic.ts';
+import { formatOrigin } from '../../core/origin.ts';
 import type { HostFacts, QemuSchema } from '../../host/facts.ts';
 import type { FactsFile } from '../../host/facts-file.ts';
 import { targetOf } from '../../plan/combine.ts';
@@ -7,16 +8,23 @@ import { judgeRequirements } from '../../plan/judge.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { QemuOption } from '../../qemu/option.ts';
 import { checkOptions } from '../../qemu/schema.ts';
+import type { CliContext } from '../context.ts';
 import { makePlan } from '../pipeline.ts';
-import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
+import { printable } from '../print/diagnostics.ts';
+import { type Flags, JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
 
 export const verb: Verb = {
   usage: 'check FILE|NAME',
   summary: 'Looks for faults in a VM file, and for what this host lacks to start it.',
   example: 'ezvm check windows-11.yaml',
-  flags: { ...PLAN_FLAGS, ...JSON_FLAG },
+  flags: {
+    ...PLAN_FLAGS,
+    ...JSON_FLAG,
+    untrusted: { type: 'boolean', help: 'instead, list everything in it that reaches outside of the VM' },
+  },
   words: [1, 1],
   async run([ref = ''], flags, context) {
+    if (flags['untrusted']) return listReach(ref, flags, context);
     let diagnostics: readonly Diagnostic[];
     let exit: number = EXIT.ok;
     try {
@@ -39,6 +47,20 @@ export const verb: Verb = {
     return exit;
   },
 };
+
+/** For a file that somebody else has written: what to look at before it is started. */
+async function listReach(ref: string, flags: Flags, context: CliContext): Promise<number> {
+  const [{ loadModel }, { findReach }] = await Promise.all([import('../model.ts'), import('../../plan/reach.ts')]);
+  const { spec } = await loadModel(ref, flags, context);
+  const { plan } = await makePlan(ref, flags, context);
+  const found = findReach(plan, spec.qemu);
+  if (flags['json']) context.out(`${JSON.stringify(found, undefined, 2)}\n`);
+  else
+    for (const { kind, what, origin } of found)
+      context.out(`${kind.padEnd(9)} ${printable(what)}${origin ? `  (${formatOrigin(origin)})` : ''}\n`);
+  if (found.length === 0) context.err(`${ref}: nothing in it reaches outside of the VM\n`);
+  return EXIT.ok;
+}
 
 /** What this QEMU lacks altogether is the host's lack, not the configuration's fault, and told once. */
 function untold({ qemu, requirements }: Plan): readonly QemuOption[] {
