@@ -3,6 +3,8 @@ import type { ParamValue } from '../src/catalog/params.ts';
 import type { DeviceTemplate, ParamSpec, SectionSpec } from '../src/catalog/template.ts';
 import { defaultOf } from '../src/model/devices.ts';
 import type { DeviceSpec, VmSpec } from '../src/model/spec.ts';
+import type { PlanContext } from '../src/plan/device.ts';
+import { holds, namesOf } from '../src/plan/expand.ts';
 import { folderTemplates } from './checkout.ts';
 import { specOf } from './planned.ts';
 
@@ -30,7 +32,7 @@ export const DEVICES: readonly DeviceType[] = CATALOG.sections.flatMap((section)
 /** The values of a parameter that has an end to them. */
 export function choicesOf({ type, of }: ParamSpec): readonly ParamValue[] | undefined {
   if (type === 'bool') return [true, false];
-  return type === 'enum' && Array.isArray(of) ? (of as string[]) : undefined;
+  return (type === 'enum' || type === 'word') && Array.isArray(of) ? (of as string[]) : undefined;
 }
 
 /** A VM with nothing on it but what a line or more of a VM file asks for. */
@@ -41,6 +43,19 @@ export function emptyVm(lines: string): VmSpec {
 
 /** Plain VGA is there because without it QEMU 7.2 dies of a window in full screen. */
 export const EMPTY = emptyVm('');
+
+/** `values` without those that the device's template refuses beside the others. */
+export function compatible(device: DeviceType, values: Values): Values {
+  const { refuse, useless } = device.template;
+  const spec = specWith(device, values);
+  const planned = spec.devices.find(
+    ({ section, template }) => section === device.section.name && template === device.template,
+  );
+  if (!planned) return values;
+  const names = namesOf(planned, {}, { spec, facts: { paths: {} } } as PlanContext);
+  const first = [...refuse, ...useless].find(({ key, when }) => holds(when, names) && (values[key] ?? null) !== null);
+  return first ? compatible(device, { ...values, [first.key]: null }) : values;
+}
 
 /** A device by itself; parameters that `values` does not name have their defaults. */
 export function deviceWith({ section, template }: DeviceType, values: Values): DeviceSpec {

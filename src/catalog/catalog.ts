@@ -106,6 +106,10 @@ function withPart(own: DeviceTemplate, part: DeviceTemplate): DeviceTemplate {
     paramOrigins: { ...part.paramOrigins, ...own.paramOrigins },
     lets: { ...part.lets, ...own.lets },
     requires: [...own.requires, ...part.requires],
+    refuse: [...own.refuse, ...part.refuse],
+    useless: [...own.useless, ...part.useless],
+    warn: [...own.warn, ...part.warn],
+    paths: [...own.paths, ...part.paths],
     emit: [...own.emit, ...part.emit],
     sidecars: [...own.sidecars, ...part.sidecars],
     folders: [...own.folders, ...part.folders],
@@ -126,7 +130,7 @@ export function readOwn(doc: SourceDoc, type: string): DeviceTemplate {
   const plain = toPlain(doc.root) as Record<string, unknown> & Partial<DeviceTemplate>;
   const params = entryOf(doc.root, 'params')?.node;
   const emit = entryOf(doc.root, 'emit')?.node;
-  const lets = (plain['let'] ?? {}) as Record<string, Record<string, string | null>>;
+  const lets = (plain['let'] ?? {}) as Record<string, LetTable['values'] & Pick<LetTable, 'by'>>;
   return {
     type,
     file: doc.file,
@@ -135,9 +139,13 @@ export function readOwn(doc: SourceDoc, type: string): DeviceTemplate {
     paramOrigins:
       params?.kind === 'map' ? Object.fromEntries(params.entries.map(({ key, at }) => [key, originOf(doc, at)])) : {},
     lets: Object.fromEntries(
-      Object.entries(lets).map(([name, { by, ...values }]) => [name, { by: by ?? '', values } satisfies LetTable]),
+      Object.entries(lets).map(([name, { by, ...values }]) => [name, { by, values } satisfies LetTable]),
     ),
     requires: (plain.requires ?? []).map((entry) => (typeof entry === 'string' ? { device: entry } : entry)),
+    refuse: plain.refuse ?? [],
+    useless: plain.useless ?? [],
+    warn: plain.warn ?? [],
+    paths: plain.paths ?? [],
     emit:
       emit?.kind === 'list'
         ? emit.items.map((node) => readEmit(toPlain(node) as Record<string, unknown>, originOf(doc, node.at)))

@@ -6,6 +6,7 @@ const BY_TYPE: { readonly [type in ParamType]?: string | number } = {
   pci: '0000:03:00.0',
   port: 5901,
   uuid: '04d064c3-66a1-4aa7-9589-f8b3ecf91cd7',
+  wwn: '0x5000c50015ea71aa',
   forward: '2222:22',
 };
 

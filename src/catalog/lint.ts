@@ -11,7 +11,7 @@ import {
 import { type FindPart, includedIn, partPath, readDevice, readOwn } from './catalog.ts';
 import { checkParam, suggestion } from './params.ts';
 import { DEVICE_TEMPLATE, SECTIONS } from './schema.ts';
-import type { BoardSpec, DeviceTemplate, Needs, ParamSpec, TemplateSource, When } from './template.ts';
+import type { BoardSpec, DeviceTemplate, LetTable, Needs, ParamSpec, TemplateSource, When } from './template.ts';
 
 /** What a template may name beyond its own file. */
 export interface LintScope {
@@ -151,18 +151,9 @@ function lintDevice(doc: SourceDoc, type: string, known: Known): Diagnostic[] {
         if (!names.has(name) && !(whole.resolver !== undefined && name.startsWith('resolved.')))
           fault(`\${${name}} names nothing`, path);
   const whens: [When | undefined, readonly PropertyKey[]][] = [
-    ...own.emit.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
-      entry.when,
-      ['emit', index, 'when'],
-    ]),
-    ...own.requires.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
-      entry.when,
-      ['requires', index, 'when'],
-    ]),
-    ...own.sidecars.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
-      entry.when,
-      ['sidecars', index, 'when'],
-    ]),
+    ...(['emit', 'requires', 'sidecars', 'refuse', 'useless', 'warn'] as const).flatMap((key) =>
+      own[key].map((entry, index): [When | undefined, readonly PropertyKey[]] => [entry.when, [key, index, 'when']]),
+    ),
     ...own.guest.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
       typeof entry === 'string' ? undefined : entry.when,
       ['guest', index, 'when'],
@@ -245,6 +236,11 @@ function faultIn(spec: ParamSpec, given: NonNullable<ParamSpec['default']>): str
 function valuesOf(device: DeviceTemplate, name: string, { features }: Known): readonly string[] | undefined {
   if (name === 'vm.accel') return ['kvm', 'hvf', 'tcg'];
   if (name.startsWith('board.')) return features.includes(name.slice('board.'.length)) ? ['on', 'off'] : [];
+  const table = device.lets[name];
+  if (table) {
+    const values = Object.values(table.values).filter((value) => value !== null);
+    return values.some((value) => /\$\{/.test(String(value))) ? undefined : values.map(wordOf);
+  }
   const spec = device.params[name];
   if (name === 'vm.shared-memory') return ['on', 'off'];
   if (spec?.type === 'bool') return ['on', 'off'];
@@ -256,15 +252,24 @@ function wordOf(value: unknown): string {
 }
 
 function lintLets(own: DeviceTemplate, whole: DeviceTemplate, known: Known, fault: Fault): void {
+  const order = Object.keys(whole.lets);
+  const builtIn = namesIn({ ...whole, lets: {} });
   for (const [name, { by, values }] of Object.entries(own.lets)) {
-    const wanted = valuesOf(whole, by, known);
-    if (wanted?.length === 0) fault(`let ${name}: no board has ${by.slice('board.'.length)}`, ['let', name]);
-    if (!wanted) fault(`let ${name}: ${by} is no enum or bool parameter`, ['let', name]);
+    const above = order.slice(0, order.indexOf(name));
+    const wanted = wantedBy(by, whole, above, known);
+    if (wanted?.length === 0) fault(`let ${name}: no board has ${String(by).slice('board.'.length)}`, ['let', name]);
     const given = Object.keys(values);
-    const missing = wanted?.filter((value) => !given.includes(value)) ?? [];
-    const strange = wanted ? given.filter((value) => !wanted.includes(value)) : [];
+    if (!wanted || (wanted.includes('set') && !given.includes('set'))) {
+      fault(`let ${name}: ${by} is no enum or bool parameter`, ['let', name]);
+      continue;
+    }
+    const missing = wanted.filter((value) => !given.includes(value));
+    const strange = given.filter((value) => !wanted.includes(value));
     if (missing.length > 0) fault(`let ${name} says nothing about ${missing.join(', ')}`, ['let', name]);
     if (strange.length > 0) fault(`let ${name}: ${by} is never ${strange.join(', ')}`, ['let', name]);
+    for (const text of Object.values(values))
+      for (const [, used = ''] of String(text).matchAll(/\$\{([^}]*)\}/g))
+        if (!builtIn.has(used) && !above.includes(used)) fault(`\${${used}} names nothing`, ['let', name]);
   }
 }
 
@@ -279,6 +284,22 @@ function lintSidecars(own: DeviceTemplate, whole: DeviceTemplate, fault: Fault):
     }
 }
 
+/** What a table has to list; undefined where `by` names nothing that one can be over. */
+function wantedBy(
+  by: LetTable['by'],
+  device: DeviceTemplate,
+  tables: readonly string[],
+  known: Known,
+): readonly string[] | undefined {
+  if (typeof by !== 'string') return by.every((name) => device.params[name]) ? ['set', 'unset'] : undefined;
+  if (/^(vm|board)\./.test(by)) return valuesOf(device, by, known);
+  if (!device.params[by] && !tables.includes(by)) return undefined;
+  const { type, of, default: fallback = null, required } = device.params[by] ?? {};
+  const values = valuesOf(device, by, known);
+  if (values) return type === undefined || required || fallback !== null ? values : [...values, 'unset'];
+  return [...(type === 'word' && Array.isArray(of) ? of : []), 'set', 'unset'];
+}
+
 /** What the template names that other files have to bring. */
 function lintNames(own: DeviceTemplate, whole: DeviceTemplate, known: Known, fault: Fault): void {
   const { resolver, slot } = own;
@@ -289,6 +310,9 @@ function lintNames(own: DeviceTemplate, whole: DeviceTemplate, known: Known, fau
   for (const kind of new Set(kinds))
     if (kind !== undefined && kind !== null && !known.slots.includes(String(kind)))
       fault(`no machine has places of the kind ${kind}`, ['slot']);
+  for (const key of ['refuse', 'useless', 'warn'] as const)
+    for (const [index, entry] of own[key].entries())
+      if (!whole.params[entry.key]) fault(`${key}: there is no parameter ${entry.key}`, [key, index, 'key']);
   for (const [index, { device: wanted }] of own.requires.entries())
     if (!/^[^/]+\/[^/]+$/.test(wanted) || !known.hasDevice(wanted))
       fault(`requires: there is no device ${wanted}`, ['requires', index]);
@@ -302,7 +326,7 @@ function lintWhen(
 ): void {
   for (const [name, wanted] of Object.entries(when ?? {})) {
     const values = valuesOf(device, name, known);
-    if (!device.params[name] && !values?.length) fault(`when: there is no parameter ${name}`);
+    if (!device.params[name] && !device.lets[name] && !values?.length) fault(`when: there is no parameter ${name}`);
     else if (wanted !== 'set' && wanted !== 'unset') {
       for (const value of Array.isArray(wanted) ? wanted : [wanted])
         if (values && !values.includes(wordOf(value))) fault(`when: ${name} is never ${wordOf(value)}`);
@@ -312,13 +336,16 @@ function lintWhen(
 
 /** Every name that `${…}` in this template may use. */
 export function namesIn(device: DeviceTemplate): ReadonlySet<string> {
-  const sizes = Object.entries(device.params).filter(([, { type }]) => type === 'size');
+  const numbers = Object.entries(device.params).filter(([, { type }]) => ['size', 'int', 'port'].includes(type));
+  const paths = Object.entries(device.params).filter(([, { type }]) => type === 'path');
   return new Set([
     ...Object.keys(device.params),
-    ...sizes.map(([name]) => `${name}.text`),
+    ...numbers.map(([name]) => `${name}.text`),
+    ...paths.map(([name]) => `${name}.protocol`),
     ...Object.keys(device.lets),
     'id',
     'index',
+    'boot-index',
     'vm.name',
     'vm.uuid',
     'vm.run',

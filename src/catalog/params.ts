@@ -4,7 +4,12 @@ import type { Position, ScalarNode, SourceNode } from '../core/source.ts';
 import type { LinkKind, ParamSpec, ParamType } from './template.ts';
 
 /** A parameter after checking: sizes in bytes, paths absolute, switches as booleans, null for unset. */
-export type ParamValue = string | number | boolean | null | WrappedString | readonly ParamValue[];
+export type ParamValue = string | number | boolean | null | WrappedString | WideInteger | readonly ParamValue[];
+
+/** A whole number too large for JavaScript, as hexadecimal text. */
+export interface WideInteger {
+  readonly u64: string;
+}
 
 /** QAPI's `String`, in which it wraps the items of repeated options such as `hostfwd`. */
 export interface WrappedString {
@@ -78,7 +83,12 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
       help: `write it in quotes: "${written}"`,
     };
   },
-  word: matching(/^[A-Za-z0-9_+.:-]+$/, 'a word of letters, digits and . _ + : -'),
+  word(node, spec, context) {
+    // YAML reads `off` as text but `false` as a boolean; both mean the same to whoever writes them.
+    const { value } = CHECKS.bool(node, spec, context) as { value?: boolean };
+    const known = value === undefined ? undefined : value ? 'on' : 'off';
+    return known !== undefined && spec.of?.includes(known) ? { value: known } : WORD(node, spec, context);
+  },
   int(node, spec) {
     const number = typeof node.value === 'string' && /^-?\d+$/.test(node.value) ? Number(node.value) : node.value;
     if (typeof number !== 'number' || !Number.isSafeInteger(number)) return wrong(node, spec);
@@ -134,6 +144,11 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
     'a UUID such as 04d064c3-66a1-4aa7-9589-f8b3ecf91cd7',
     (text) => text.toLowerCase(),
   ),
+  wwn(node, spec) {
+    // YAML reads 0x… as a number, with fewer digits than it has.
+    const [, digits] = /^(?:0x|naa\.)?([0-9a-f]{16})$/i.exec(node.source ?? String(node.value)) ?? [];
+    return digits === undefined ? wrong(node, spec) : { value: { u64: `0x${digits.toLowerCase()}` } };
+  },
   forward(node) {
     const match = /^(?:(tcp|udp)[/:])?(?:(\d+(?:\.\d+){3}):)?(\d+):(\d+)$/.exec(String(node.value));
     const ports = [Number(match?.[3]), Number(match?.[4])];
@@ -146,6 +161,8 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
     return { value: { str: `${match[1] ?? 'tcp'}:${match[2] ?? '127.0.0.1'}:${match[3]}-:${match[4]}` } };
   },
 };
+
+const WORD = matching(/^[A-Za-z0-9_+.:-]+$/, 'a word of letters, digits and . _ + : -');
 
 function matching(pattern: RegExp, wanted: string, normalize: (text: string) => string = (text) => text): Check {
   return (node) => {
@@ -176,6 +193,7 @@ const EXPECTED: { readonly [type in ParamType]: string } = {
   pci: 'a PCI address such as "0000:03:00.0"',
   port: 'a port number',
   uuid: 'a UUID',
+  wwn: 'a World Wide Name of 16 hexadecimal digits',
   forward: 'a port forward such as "2222:22"',
   list: 'a list',
 };

@@ -113,6 +113,7 @@ const TAKES: { readonly [type in Exclude<ParamType, 'list' | 'enum'>]: string } 
   pci: 'a PCI address',
   port: 'a port',
   uuid: 'a UUID',
+  wwn: 'a World Wide Name',
   forward: 'a port forward',
 };
 
@@ -120,6 +121,8 @@ function takes(spec: ParamSpec): string {
   if (spec.type === 'list') return `a list, each ${takes({ ...spec, type: spec.of as ParamType })}`;
   if (spec.type === 'enum')
     return ((spec.of ?? []) as readonly string[]).map((value) => `\`${value}\`${gate(spec, value)}`).join(' ');
+  if (spec.type === 'word' && spec.of)
+    return `${(spec.of as readonly string[]).map((value) => `\`${value}\``).join(' ')} or a word`;
   const { min, max } = spec;
   const what = `${TAKES[spec.type]}${gate(spec, spec.type === 'bool' ? 'on' : 'set')}`;
   const show = (value: number): string => (spec.type === 'size' ? formatSize(value) : String(value));

@@ -22,9 +22,12 @@ const TYPES = [
   'pci',
   'port',
   'uuid',
+  'wwn',
   'forward',
   'list',
 ] as const;
+
+const expect = z.enum(['file', 'image', 'device', 'directory', 'socket']);
 
 const param = z
   .strictObject({
@@ -37,7 +40,7 @@ const param = z
     of: z.union([z.array(z.union([z.string(), z.number(), z.boolean()])).min(1), z.enum(TYPES)]).optional(),
     min: z.number().optional(),
     max: z.number().optional(),
-    expect: z.enum(['file', 'image', 'device', 'directory', 'interface', 'bridge', 'tap', 'macvtap']).optional(),
+    expect: z.union([expect, z.enum(['interface', 'bridge', 'tap', 'macvtap'])]).optional(),
     access: z.enum(['read', 'write']).optional(),
     needs: z.record(z.string(), z.strictObject({ qemu, otherwise: z.string().optional() })).optional(),
   })
@@ -95,6 +98,8 @@ const slotTable = z
 const board = z.strictObject({ name, family: name.optional(), arch: z.string(), has: z.array(name) });
 const busMaker = z.object({ driver: z.string(), bus: z.string(), addr: z.string() }).catchall(scalar);
 
+const combination = z.strictObject({ when, key: name, message: z.string().min(1), help: z.string().min(1) });
+
 /** One QEMU option, with or without conditions. */
 const emit = z
   .record(z.string(), z.unknown())
@@ -115,8 +120,27 @@ export const DEVICE_TEMPLATE = z.strictObject({
   summary: z.string().min(1),
   include: z.array(name).min(1).optional(),
   params: z.record(name, param).optional(),
-  let: z.record(name, z.object({ by: reference }).catchall(z.union([scalar, z.null()]))).optional(),
-  requires: z.array(z.union([z.string(), z.strictObject({ device: z.string(), when: when.optional() })])).optional(),
+  let: z
+    .record(name, z.object({ by: z.union([reference, z.array(name).min(1)]) }).catchall(z.union([scalar, z.null()])))
+    .optional(),
+  requires: z
+    .array(
+      z.union([z.string(), z.strictObject({ device: z.string(), id: z.string().optional(), when: when.optional() })]),
+    )
+    .optional(),
+  refuse: z.array(combination).optional(),
+  useless: z.array(combination).optional(),
+  warn: z.array(combination).optional(),
+  paths: z
+    .array(
+      z.strictObject({
+        path: z.string(),
+        expect,
+        access: z.enum(['read', 'write']).optional(),
+        help: z.string().optional(),
+      }),
+    )
+    .optional(),
   slot: z.string().optional(),
   emit: z.array(emit).optional(),
   sidecars: z.array(sidecar).optional(),

@@ -14,11 +14,15 @@ export type ParamType =
   | 'pci'
   | 'port'
   | 'uuid'
+  | 'wwn'
   | 'forward'
   | 'list';
 
 /** Kinds of network interfaces; any is an `interface`. */
 export type LinkKind = 'interface' | 'bridge' | 'tap' | 'macvtap';
+
+/** What can be at a path. */
+export type PathKind = 'file' | 'image' | 'device' | 'directory' | 'socket';
 
 export interface ParamSpec {
   readonly type: ParamType;
@@ -30,18 +34,18 @@ export interface ParamSpec {
   readonly example?: string | number | boolean | readonly string[];
   /** Where it is not given, it is made from the VM's uuid and the device's id, so that it never changes. */
   readonly derive?: 'mac' | 'serial';
-  /** The values of an `enum`; the item type of a `list`. */
+  /** The values of an `enum`; the item type of a `list`; the words of a `word` that mean something by themselves. */
   readonly of?: readonly string[] | ParamType;
   readonly min?: number;
   readonly max?: number;
   /** What must be there when the VM starts: of a `path`, or of a `word` that names a network interface of the host. */
-  readonly expect?: 'file' | 'image' | 'device' | 'directory' | LinkKind;
+  readonly expect?: PathKind | LinkKind;
   readonly access?: 'read' | 'write';
   /** The QEMU that a value needs: by value, by `on` or `off`, or for what has no end of values by `set`. */
   readonly needs?: { readonly [value: string]: ValueNeeds };
 }
 
-/** Conditions on parameters, all of which must hold: a value, one of several, or the words `set` and `unset`. */
+/** Conditions on parameters and tables, all of which must hold: a value, one of several, or the words `set` and `unset`. */
 export type When = { readonly [param: string]: string | number | boolean | readonly (string | number | boolean)[] };
 
 /** A gate: `{ qemu: ">=8.1", board: isa }`; what lacks it is refused, or left out with a warning. */
@@ -67,16 +71,38 @@ export interface EmitEntry {
   readonly origin: Origin;
 }
 
-/** A table over one enum or bool parameter. */
+/**
+ * A table over an enum or bool parameter, or over a table above it. `set` and `unset` stand for what it does not list, and
+ * for whether any of several parameters is given. Values may hold `${…}`.
+ */
 export interface LetTable {
-  readonly by: string;
+  readonly by: string | readonly string[];
   readonly values: { readonly [value: string]: string | number | boolean | null };
+}
+
+/** What to tell when a combination of settings is asked for; the texts may hold `${…}`. */
+export interface CombinationEntry {
+  readonly when: When;
+  /** The parameter to blame. */
+  readonly key: string;
+  readonly message: string;
+  readonly help: string;
 }
 
 export interface RequireEntry {
   /** `<section>/<type>` */
   readonly device: string;
+  /** One for each id; without it there is one, called by its type. */
+  readonly id?: string;
   readonly when?: When;
+}
+
+/** Something of the host's that no parameter names whole. */
+export interface PathEntry {
+  readonly path: string;
+  readonly expect: PathKind;
+  readonly access?: 'read' | 'write';
+  readonly help?: string;
 }
 
 export interface SidecarEntry {
@@ -115,6 +141,13 @@ export interface DeviceTemplate {
   readonly paramOrigins: { readonly [name: string]: Origin };
   readonly lets: { readonly [name: string]: LetTable };
   readonly requires: readonly RequireEntry[];
+  /** Combinations that QEMU refuses. */
+  readonly refuse: readonly CombinationEntry[];
+  /** Settings that would do nothing beside others; they are refused as well. */
+  readonly useless: readonly CombinationEntry[];
+  /** Combinations to warn of. */
+  readonly warn: readonly CombinationEntry[];
+  readonly paths: readonly PathEntry[];
   /** A slot kind of the machine's address table, or `${let}` giving one. */
   readonly slot?: string;
   readonly emit: readonly EmitEntry[];

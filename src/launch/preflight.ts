@@ -128,6 +128,7 @@ const ACCEPTED: { readonly [type in Of<'path'>['type']]: readonly string[] } = {
   device: ['block device', 'character device'],
   image: ['file', 'block device'],
   directory: ['directory'],
+  socket: ['socket'],
 };
 
 function describe(type: string): string {

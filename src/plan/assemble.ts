@@ -9,6 +9,7 @@ import { renderOptions } from '../qemu/render.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { assignAddresses } from './address.ts';
 import { boardHas } from './board-gate.ts';
+import { tellCombinations } from './combination.ts';
 import {
   applyOverrides,
   findClashes,
@@ -117,7 +118,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   requirements.push(
     ...newer,
     ...programRequirement(context),
-    ...devices.flatMap(pathRequirements),
+    ...devices.flatMap((device) => pathRequirements(device, namesOf(device, {}, context))),
     ...devices.flatMap((device) => linkRequirements(device, facts)),
     ...portRequirements(options),
     ...networkRequirements(options, facts),
@@ -179,6 +180,7 @@ function expand(device: PlannedDevice, context: PlanContext): Expanded {
   const resolver = template.resolver === undefined ? undefined : RESOLVERS[template.resolver];
   const resolved: Resolved = resolver?.(device, context) ?? {};
   const names = namesOf(device, resolved, context);
+  tellCombinations(device, names, context);
   for (const folder of template.folders) {
     context.step({ do: 'mkdir', path: String(substituteText(folder, names, device)), mode: 0o700, keep: true });
   }

@@ -106,20 +106,28 @@ export function findMisfits(options: readonly QemuOption[], report: Report): voi
       });
     if (isShared(option)) refuseOwnMemory(option, options, report);
     if (name !== 'blockdev' || typeof args !== 'object') continue;
-    const file = args['file'];
-    if (typeof file !== 'object' || Array.isArray(file)) continue;
-    const { filename } = file as QemuProps;
-    const other = images.get(filename);
+    const medium = mediumOf(args);
+    if (medium === undefined) continue;
+    const other = images.get(medium);
     if (other && typeof other.args === 'object' && !(args['read-only'] === true && other.args['read-only'] === true))
       report({
         severity: 'error',
         code: 'image-twice',
-        message: `${args['node-name']} and ${other.args['node-name']} are both ${JSON.stringify(filename)}, which only one can write`,
+        message: `${args['node-name']} and ${other.args['node-name']} are both ${medium}, which only one can write`,
         origin,
         help: other.origin && `the other is at ${formatOrigin(other.origin)}`,
       });
-    images.set(filename, option);
+    images.set(medium, option);
   }
+}
+
+/** What two options must not both write: a path, or a disk of a server. */
+function mediumOf(node: QemuProps): string | undefined {
+  const { file, server, export: name, portal, target, lun } = node as { readonly [key: string]: QemuProps | undefined };
+  if (server) return `${JSON.stringify(server)} ${JSON.stringify(name ?? '')}`;
+  if (target) return `${portal} ${target} ${lun}`;
+  const path = file?.['filename'] ?? file?.['dir'];
+  return path === undefined ? undefined : JSON.stringify(path);
 }
 
 /** Whether another program works in the guest's memory for it. */

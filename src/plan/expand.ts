@@ -1,8 +1,8 @@
-import type { ProgramEntry, SidecarEntry, When } from '../catalog/template.ts';
+import type { LetTable, ProgramEntry, SidecarEntry, When } from '../catalog/template.ts';
 import { formatSize } from '../core/size.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
 import { boardHas } from './board-gate.ts';
-import type { PlanContext, PlannedDevice, Resolved } from './device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved } from './device.ts';
 import type { Sidecar } from './plan.ts';
 import { judgeNeeds } from './version-gate.ts';
 
@@ -22,6 +22,7 @@ export function namesOf(device: PlannedDevice, resolved: Resolved, context: Plan
     'vm.shared-memory': context.spec.devices.some(({ template }) => template['shared-memory']),
     'vm.accel': context.accel,
     'board.*': context.board === undefined,
+    'boot-index': bootIndex(device, context),
     'slot.bus': device.slot?.bus ?? null,
     'slot.addr': device.slot?.addr ?? null,
     'slot.number': numberIn(device.slot?.addr),
@@ -30,14 +31,47 @@ export function namesOf(device: PlannedDevice, resolved: Resolved, context: Plan
   };
   for (const [name, { value }] of Object.entries(device.params)) {
     names[name] = value as Value;
-    if (device.template.params[name]?.type === 'size')
-      names[`${name}.text`] = typeof value === 'number' ? formatSize(value) : null;
+    const { type = '' } = device.template.params[name] ?? {};
+    if (TEXT_OF[type]) names[`${name}.text`] = typeof value === 'number' ? TEXT_OF[type](value) : null;
+    if (type === 'path') names[`${name}.protocol`] = typeof value === 'string' ? protocolOf(value, context) : null;
   }
   for (const feature of context.board?.has ?? []) names[`board.${feature}`] = true;
-  for (const [name, table] of Object.entries(device.template.lets))
-    names[name] = table.values[wordOf(lookAt(table.by, names))] ?? null;
+  for (const [name, table] of Object.entries(device.template.lets)) names[name] = lookUpTable(table, names, device);
   for (const [name, value] of Object.entries(resolved.values ?? {})) names[`resolved.${name}`] = value;
   return names;
+}
+
+/** How numbers are written where QEMU wants text. */
+const TEXT_OF: { readonly [type: string]: (value: number) => string } = { size: formatSize, int: String, port: String };
+
+/** A value that is not listed counts as `set`; several parameters are `set` when one of them is. */
+function lookUpTable({ by, values }: LetTable, names: Names, device: PlannedDevice): Value {
+  const given = [by].flat().map((name) => lookAt(name, names));
+  const word = typeof by === 'string' ? wordOf(given[0] ?? null) : '';
+  const presence = given.some((value) => value !== null) ? 'set' : 'unset';
+  const found = (Object.hasOwn(values, word) ? values[word] : values[presence]) ?? null;
+  return typeof found === 'string' ? substituteText(found, names, device) : found;
+}
+
+/** Where no device says, disks boot in their order; from 1, because a kernel given with `boot.kernel` takes 0. */
+function bootIndex(device: PlannedDevice, { spec }: PlanContext): number | null {
+  const own = param<number>(device, 'boot');
+  if (own !== null) return own;
+  const anyone = spec.devices.some((other) => (other.params['boot']?.value ?? null) !== null);
+  const disks = spec.devices.filter((other) => other.section === 'disks');
+  const position = disks.findIndex((other) => other.id === device.id);
+  return anyone || position < 0 ? null : position + 1;
+}
+
+/**
+ * QEMU's driver for what is at a path. A link may lead to a device from anywhere, and /dev/shm holds files; only where
+ * nobody looked does the name decide.
+ */
+export function protocolOf(path: string, { facts }: PlanContext): 'file' | 'host_device' {
+  const kind = facts.paths[path]?.kind ?? 'missing';
+  const isDevice =
+    kind === 'missing' || kind === 'denied' ? path.startsWith('/dev/') : kind === 'block' || kind === 'character';
+  return isDevice ? 'host_device' : 'file';
 }
 
 /** Where an address is a plain number, as that: QEMU's JSON syntax tells numbers from text. */

@@ -3,7 +3,7 @@ import { stableHash, stableMac } from '../core/hash.ts';
 import { defaultOf } from '../model/devices.ts';
 import type { SpecValue } from '../model/spec.ts';
 import type { PlanContext, PlannedDevice } from './device.ts';
-import { holds, namesOf } from './expand.ts';
+import { holds, namesOf, substituteText } from './expand.ts';
 import { gateParams } from './version-gate.ts';
 
 /**
@@ -15,14 +15,15 @@ export function gatherDevices(catalog: Catalog, context: PlanContext): PlannedDe
   // The list grows while it is walked: what is required may require more.
   for (const device of devices) {
     const names = namesOf(device, {}, context);
-    for (const { device: wanted, when } of device.template.requires) {
+    for (const { device: wanted, id: named, when } of device.template.requires) {
       if (!holds(when, names)) continue;
       const [sectionName = '', type = ''] = wanted.split('/');
       const section = catalog.section(sectionName);
       const template = section && catalog.device(section, type);
       if (!section || !template) throw new Error(`${device.template.file}: there is no device ${wanted}`);
-      const id = section.internal ? type : section.name;
-      if (devices.some((other) => other.id === id)) continue;
+      const own = named === undefined ? type : String(substituteText(named, names, device));
+      const id = section.internal ? own : section.name;
+      if (devices.some((other) => other.section === section.name && other.id === id)) continue;
       const params = Object.fromEntries(
         Object.entries(template.params).map(([name, spec]) => [name, defaultOf(template, name, spec)]),
       );

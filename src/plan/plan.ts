@@ -119,7 +119,7 @@ export type Requirement =
       readonly kind: 'path';
       readonly path: string;
       readonly access: 'read' | 'write';
-      readonly type: 'file' | 'device' | 'image' | 'directory';
+      readonly type: 'file' | 'device' | 'image' | 'directory' | 'socket';
       readonly help?: string;
       readonly origin?: Origin | undefined;
     }

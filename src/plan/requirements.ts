@@ -3,14 +3,25 @@ import type { HostFacts } from '../host/facts.ts';
 import { formatVersion, type QemuOption, type QemuProps } from '../qemu/option.ts';
 import { targetOf } from './combine.ts';
 import type { PlannedDevice } from './device.ts';
+import { type Names, substituteText } from './expand.ts';
 import type { Requirement } from './plan.ts';
 
 /** Files and devices that parameters name, as their templates say what must be there. */
-export function pathRequirements(device: PlannedDevice): Requirement[] {
-  return Object.entries(device.template.params).flatMap(([name, spec]): Requirement[] => {
+export function pathRequirements(device: PlannedDevice, names: Names): Requirement[] {
+  const readOnly = device.params['read-only']?.value === true;
+  const named = device.template.paths.map(
+    ({ path, expect, access = 'read', help }): Requirement => ({
+      kind: 'path',
+      path: String(substituteText(path, names, device)),
+      access: readOnly ? 'read' : access,
+      type: expect,
+      ...(help !== undefined && { help: String(substituteText(help, names, device)) }),
+      origin: device.origin,
+    }),
+  );
+  const given = Object.entries(device.template.params).flatMap(([name, spec]): Requirement[] => {
     const given = device.params[name];
     if (spec.expect === undefined || isLinkKind(spec.expect) || typeof given?.value !== 'string') return [];
-    const readOnly = device.params['read-only']?.value === true;
     return [
       {
         kind: 'path',
@@ -21,6 +32,7 @@ export function pathRequirements(device: PlannedDevice): Requirement[] {
       },
     ];
   });
+  return [...given, ...named];
 }
 
 /** Addresses that the options make QEMU listen on. */

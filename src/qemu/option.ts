@@ -1,6 +1,6 @@
 import type { Origin } from '../core/origin.ts';
 
-/** A property value of a QEMU option. `size` and `int` are numbers, switches are booleans. */
+/** A property value of a QEMU option. `size` and `int` are numbers, switches are booleans; what is too large for a number is `{ u64: '0x…' }`. */
 export type QemuValue = string | number | boolean | readonly QemuValue[] | { readonly [key: string]: QemuValue };
 
 export type QemuProps = { readonly [key: string]: QemuValue };

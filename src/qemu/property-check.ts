@@ -1,6 +1,7 @@
 import type { QemuProps, QemuValue } from './option.ts';
 import type { QemuSchema } from './qapi.ts';
 import { type Fault, suggest } from './qapi-check.ts';
+import { isWideInteger } from './render.ts';
 
 /** A fault of an option; `help` says how to mend it. */
 export interface OptionFault extends Omit<Fault, 'code'> {
@@ -127,7 +128,8 @@ function wantedOf(name: string, type: string, value: QemuValue): string | undefi
   // A slot is a number, or text such as 1f.2; its type says one or the other, depending on QEMU's version.
   if (name === 'addr') return typeof value === 'boolean' ? 'a slot, such as "1f.2"' : undefined;
   if (type === 'bool') return typeof value === 'boolean' ? undefined : 'true or false';
-  if (/^(u?int\d+|size\d*)(_t)?$/.test(type)) return Number.isInteger(value) ? undefined : 'a whole number';
+  if (/^(u?int\d+|size\d*)(_t)?$/.test(type))
+    return Number.isInteger(value) || isWideInteger(value) ? undefined : 'a whole number';
   if (type === 'OnOffAuto')
     return ['on', 'off', 'auto'].includes(value as string) ? undefined : '"on", "off" or "auto"';
   if (/^(str|string|link<|[A-Z])/.test(type))

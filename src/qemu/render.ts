@@ -39,13 +39,24 @@ export function renderOption(option: QemuOption, style: Style, version: QemuVers
   if (args === true) return [`-${name}`];
   if (typeof args === 'string') return [`-${name}`, args];
   const since = JSON_SINCE[name];
-  if (style === 'json' && since && compareVersions(version, since) >= 0) return [`-${name}`, JSON.stringify(args)];
+  if ((style === 'json' || needsJson(name, args)) && since && compareVersions(version, since) >= 0)
+    return [`-${name}`, toJson(args)];
   return [`-${name}`, renderKeyval(name, args)];
+}
+
+/** QEMU misreads maps within objects when they are dotted keys: "Invalid parameter 'limits.iops-total-max'" (7.2 to 11.1). */
+function needsJson(name: string, args: QemuProps): boolean {
+  return name === 'object' && Object.values(args).some((value) => typeof value === 'object' && !Array.isArray(value));
 }
 
 /** The whole command line after the program's name. */
 export function renderOptions(options: readonly QemuOption[], style: Style, version: QemuVersion): string[] {
   return options.flatMap((option) => renderOption(option, style, version));
+}
+
+/** Quotes within a string are escaped, so what looks like a wide integer is one. */
+function toJson(args: QemuProps): string {
+  return JSON.stringify(args).replace(/\{"u64":"(0x[0-9a-f]{1,16})"\}/g, (_, hex: string) => String(BigInt(hex)));
 }
 
 function renderKeyval(name: string, args: QemuProps): string {
@@ -63,16 +74,26 @@ function renderKeyval(name: string, args: QemuProps): string {
 function pairs(key: string, value: QemuValue): [string, string][] {
   if (typeof value === 'boolean') return [[key, value ? 'on' : 'off']];
   if (typeof value !== 'object') return [[key, String(value)]];
+  if (isWideInteger(value)) return [[key, value.u64]];
   if (!Array.isArray(value)) return Object.entries(value).flatMap(([inner, item]) => pairs(`${key}.${inner}`, item));
   if (value.every(isWrappedString)) return value.map((item) => [key, item.str]);
   return value.flatMap((item, index) => pairs(`${key}.${index}`, item));
 }
 
 function isWrappedString(value: QemuValue): value is { readonly str: string } {
+  return isWrapped(value, 'str');
+}
+
+/** Whether a value is a whole number too large for JavaScript, in hexadecimal. */
+export function isWideInteger(value: QemuValue): value is { readonly u64: string } {
+  return isWrapped(value, 'u64');
+}
+
+function isWrapped(value: QemuValue, key: 'str' | 'u64'): boolean {
   return (
     typeof value === 'object' &&
     !Array.isArray(value) &&
-    Object.keys(value).join() === 'str' &&
-    typeof (value as { str: unknown }).str === 'string'
+    Object.keys(value).join() === key &&
+    typeof (value as QemuProps)[key] === 'string'
   );
 }

@@ -40,7 +40,10 @@ describe.each(QEMUS)('$title', ({ facts }) => {
           furnish(plan, place);
           if (diagnostics.length > 0) {
             // What planning refuses, QEMU would have refused.
-            expect(diagnostics.map(({ code }) => code)).toEqual(diagnostics.map(() => 'combination-refused'));
+            const codes = new Set(diagnostics.map(({ code }) => code));
+            // What would do nothing QEMU is not even told.
+            if (codes.has('setting-useless')) return;
+            expect([...codes]).toEqual(['combination-refused']);
             expect((await startPaused(plan)).status).toBeUndefined();
             return;
           }

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterAll } from 'vitest';
 import type { Plan } from '../../src/plan/plan.ts';
@@ -78,10 +78,30 @@ export function startPaused(
         sidecars.push(child);
         await appears(ready?.socket, child);
       }
+      for (const [index, words] of nbdServers(plan).entries()) {
+        const ready = join(plan.vm.stateDir, `nbd${index}.pid`);
+        rmSync(ready, { force: true });
+        const server = bound([...words, '--pid-file', ready], ['ignore', 'ignore', 'ignore']);
+        sidecars.push(server);
+        await appears(ready, server);
+      }
       return await judge(argv, ask);
     } finally {
       await Promise.all(sidecars.map(end));
     }
+  });
+}
+
+/** A server for each disk that is one's: `qemu-nbd` with its words, which writes its number into a file once it listens. */
+function nbdServers({ qemu, vm }: Plan): string[][] {
+  return qemu.options.flatMap(({ name, args }) => {
+    if (name !== 'blockdev' || typeof args !== 'object' || args['driver'] !== 'nbd') return [];
+    const image = join(vm.stateDir, `${args['node-name']}.img`);
+    writeFileSync(image, '');
+    truncateSync(image, 4 * 1024 * 1024);
+    const { type, path, host, port } = args['server'] as { readonly [key: string]: string };
+    const where = type === 'unix' ? [`--socket=${path}`] : [`--bind=${host}`, `--port=${port}`];
+    return [['qemu-nbd', '-t', '-f', 'raw', ...where, `--export-name=${args['export'] ?? ''}`, image]];
   });
 }
 

@@ -34,6 +34,10 @@ export function absence(plan: Plan, facts: HostFacts): string | undefined {
 export function lack({ name, args }: QemuOption, facts: HostFacts): string | undefined {
   if (typeof args !== 'object') return undefined;
   switch (`${name} ${args['type'] ?? args['driver'] ?? args['accel'] ?? args['qom-type'] ?? ''}`) {
+    case 'blockdev iscsi':
+      return 'no iSCSI target';
+    case 'blockdev raw':
+      return lackOfDevice(args['file'] as QemuProps | undefined);
     case 'accel hvf':
       return 'HVF is for Macs';
     case 'device vfio-pci':
@@ -129,6 +133,11 @@ export function standInsFor(plan: Plan, place: string, facts: HostFacts): StandI
     else throw new Error(`nothing stands in for -${name} ${id}: ${lacking}`);
   }
   return found;
+}
+
+function lackOfDevice(node: QemuProps | undefined): string | undefined {
+  const { driver, filename } = node ?? {};
+  return driver === 'host_device' && !existsSync(String(filename)) ? `no ${filename}` : undefined;
 }
 
 function hasHugePages({ hugetlbsize, size }: QemuProps): boolean {

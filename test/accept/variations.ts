@@ -3,9 +3,9 @@ import { basename, join } from 'node:path';
 import type { ParamValue } from '../../src/catalog/params.ts';
 import type { ParamSpec } from '../../src/catalog/template.ts';
 import type { HostFacts } from '../../src/host/facts.ts';
-import { choicesOf, type DeviceType, type Values } from '../one-device.ts';
+import { covering } from '../covering.ts';
+import { choicesOf, compatible, type DeviceType, type Values } from '../one-device.ts';
 import { BUS_ADDRESS } from './desktop.ts';
-import { pairwise } from './pairwise.ts';
 
 /** What values may refer to. */
 export interface Surroundings {
@@ -58,6 +58,8 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
           release: '1.2',
           mcast: '230.0.0.1:5558',
           net: '192.168.76.0/24',
+          host: '127.0.0.1',
+          label: 'LABEL',
           name: 'opt/it\'s, a="b"',
         }[name] ?? `it's, a="b" ö`
       );
@@ -74,6 +76,8 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
       if (name === 'flags') return ['+aes', '-svm'];
       if (name === 'hyperv') return ['relaxed'];
       return spec.of === 'pci' ? ['0000:03:00.0', '0000:03:00.1'] : [{ str: `tcp:127.0.0.1:${port()}-:22` }];
+    case 'wwn':
+      return { u64: '0x5000c50015ea71aa' };
     case 'mac':
       return '52:54:00:12:34:56';
     default:
@@ -90,9 +94,9 @@ export function requiredOf({ template: { params } }: DeviceType, surroundings: S
   );
 }
 
-/** A device of the host's is none here, whatever its default is; QEMU would make a file of that name. */
-function isRequired({ required, expect, default: fallback }: ParamSpec): boolean {
-  return required === true || (expect === 'device' && fallback !== undefined);
+/** A device of the host's is none here, whatever its default is, and QEMU would make a file of that name; a port is taken. */
+function isRequired({ type, required, expect, default: fallback }: ParamSpec): boolean {
+  return required === true || ((expect === 'device' || type === 'port') && fallback !== undefined);
 }
 
 export interface Variation {
@@ -101,7 +105,11 @@ export interface Variation {
 }
 
 /** Each enumerated value by itself, everything else given at once; of disks, every two values together as well. */
-export function variationsOf({ name, template: { params } }: DeviceType): Variation[] {
+export function variationsOf(device: DeviceType): Variation[] {
+  const {
+    name,
+    template: { params },
+  } = device;
   const specs = Object.entries(params);
   const fill = (wanted: (spec: ParamSpec) => boolean, more: Values) => (surroundings: Surroundings) => ({
     ...Object.fromEntries(
@@ -113,14 +121,21 @@ export function variationsOf({ name, template: { params } }: DeviceType): Variat
   const listed = specs.flatMap(([key, spec]) => choicesOf(spec)?.map((value) => [key, value] as const) ?? []);
   const rows =
     name === 'devices/disks/disk'
-      ? pairwise(
+      ? covering(
           Object.fromEntries(specs.flatMap(([key, spec]) => (choicesOf(spec) ? [[key, choicesOf(spec) ?? []]] : []))),
+          2,
         )
       : [];
   return [
     { label: 'as it comes', values: fill(isRequired, {}) },
     ...(open.some(([, spec]) => !isRequired(spec))
-      ? [{ label: 'with all that can be given', values: fill((spec) => !choicesOf(spec), {}) }]
+      ? [
+          {
+            label: 'with all that can be given',
+            values: (surroundings: Surroundings) =>
+              compatible(device, fill((spec) => !choicesOf(spec), {})(surroundings)),
+          },
+        ]
       : []),
     ...listed
       .filter(([key, value]) => params[key]?.default !== value)
@@ -129,7 +144,9 @@ export function variationsOf({ name, template: { params } }: DeviceType): Variat
       label: Object.entries(row)
         .map(([key, value]) => `${key} ${value}`)
         .join(', '),
-      values: fill(isRequired, row as Values),
+      values: (surroundings: Surroundings) =>
+        // What several values together refuse is tried as it is; what was only added to them gives way.
+        ({ ...compatible(device, fill((spec) => !choicesOf(spec), row as Values)(surroundings)), ...(row as Values) }),
     })),
   ];
 }

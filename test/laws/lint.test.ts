@@ -96,13 +96,43 @@ describe('L1 to L4: every template means something', () => {
     ],
     [
       'a table with a value that never comes',
-      'summary: x\nparams:\n  a: { type: bool, summary: y }\nlet:\n  t: { by: a, on: 1, off: 2, auto: 3 }',
+      'summary: x\nparams:\n  a: { type: bool, default: on, summary: y }\nlet:\n  t: { by: a, on: 1, off: 2, auto: 3 }',
       '5:3 let t: a is never auto',
     ],
     [
       'a table over a number',
       'summary: x\nparams:\n  a: { type: int, summary: y }\nlet:\n  t: { by: a, one: 1 }',
       '5:3 let t: a is no enum or bool parameter',
+    ],
+    [
+      'a table that forgets what is not given',
+      'summary: x\nparams:\n  a: { type: bool, summary: y }\nlet:\n  t: { by: a, on: 1, off: 2 }',
+      '5:3 let t says nothing about unset',
+    ],
+    [
+      'a table of presence with a hole',
+      'summary: x\nparams:\n  a: { type: int, summary: y }\nlet:\n  t: { by: [a], set: 1 }',
+      '5:3 let t says nothing about unset',
+    ],
+    [
+      'a table over a table below it',
+      'summary: x\nparams:\n  a: { type: int, summary: y }\nlet:\n  t: { by: u, set: 1, unset: 2 }\n  u: { by: a, set: 1, unset: 2 }',
+      '5:3 let t: u is no enum or bool parameter',
+    ],
+    [
+      'a table that refers to nothing',
+      'summary: x\nparams:\n  a: { type: int, summary: y }\nlet:\n  t: { by: a, set: "${b}", unset: 2 }',
+      '5:3 ${b} names nothing',
+    ],
+    [
+      'a refusal that blames nothing',
+      'summary: x\nparams:\n  a: { type: int, summary: y }\nrefuse:\n  - { when: { a: set }, key: b, message: m, help: h }',
+      '5:25 refuse: there is no parameter b',
+    ],
+    [
+      'a condition on a table that never holds',
+      'summary: x\nparams:\n  a: { type: int, summary: y }\nlet:\n  t: { by: a, set: on, unset: off }\nwarn:\n  - { when: { t: maybe }, key: a, message: m, help: h }',
+      '7:7 when: t is never maybe',
     ],
     ['a table over nothing', 'summary: x\nlet:\n  t: { by: a, one: 1 }', '3:3 let t: a is no enum or bool parameter'],
     ['a reference to nothing', 'summary: x\nemit:\n  - device: { driver: "${model}" }', '3:15 ${model} names nothing'],
@@ -179,7 +209,7 @@ describe('L1 to L4: every template means something', () => {
     ],
     [
       'a table of slots of which no machine has places',
-      'summary: x\nslot: "${t}"\nparams:\n  a: { type: bool, summary: y }\nlet:\n  t: { by: a, on: disk, off: tape }',
+      'summary: x\nslot: "${t}"\nparams:\n  a: { type: bool, default: on, summary: y }\nlet:\n  t: { by: a, on: disk, off: tape }',
       '2:1 no machine has places of the kind tape',
     ],
     ['a part that is not there', 'summary: x\ninclude: [network-cart]', '2:11 there is no part network-cart'],

@@ -23,6 +23,7 @@ const CONVENTIONAL: Readonly<Record<string, readonly (readonly [slot: number, id
     [0x1b, 'xhci'],
     [0x1d, 'rng', 1],
   ],
+  'pci.3': [[0x01, 'virtioscsi', 16]],
   'pci.2': [
     [0x0b, 'ivshmem'],
     [0x0c, 'audio', 1],
@@ -59,6 +60,9 @@ const NAMES: Readonly<Record<string, ((index: number) => string) | null>> = {
   watchdog: () => 'watchdog',
   'scsi-controller': () => 'scsihw0',
   pvscsi: () => 'scsihw0',
+  lsi: () => 'scsihw0',
+  megasas: () => 'scsihw0',
+  'scsi-single': (index) => `virtioscsi${index}`,
   'virtio-serial': () => 'qga0',
   disk: (index) => `virtio${index}`,
   network: (index) => `net${index}`,
@@ -72,10 +76,11 @@ const NAMES: Readonly<Record<string, ((index: number) => string) | null>> = {
   keyboard: null,
   share: null,
   pvpanic: null,
+  'usb-disks': null,
   iommu: null,
 };
 /** Kinds of places that are not PCI slots. */
-const OTHERS = /^(sata|ide|scsi|scsi-pvscsi|usb|usb-ehci|usb-uhci|serial|console)$/;
+const OTHERS = /^(sata|ide|scsi|scsi-pvscsi|scsi-lsi|scsi-megasas|usb|usb-disk|usb-ehci|usb-uhci|serial|console)$/;
 
 function machine(type: string): DeviceTemplate {
   const found = DEVICES.find(({ name }) => name === `machines/${type}`);

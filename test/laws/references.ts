@@ -16,6 +16,10 @@ const POINTERS: {
   rng: 'object',
   tpmdev: 'tpmdev',
   audiodev: 'audiodev',
+  'throttle-group': 'object',
+  'password-secret': 'object',
+  // The node that a filter is before; a file's own node has no name.
+  'blockdev.file': 'node',
 };
 
 /** Options that make something for others to name. */
@@ -66,9 +70,10 @@ export function brokenReferences(options: readonly QemuOption[]): string[] {
       if (!made.has(wanted)) broken.push(`-${name} ${args}: there is no such chardev`);
     }
   for (const { name, args } of maps) {
-    for (const [property, kind] of Object.entries(POINTERS)) {
+    for (const [pointer, kind] of Object.entries(POINTERS)) {
+      const [property = '', option = name] = pointer.split('.').toReversed();
       const value = args[property];
-      if (value === undefined) continue;
+      if (value === undefined || option !== name || typeof value === 'object') continue;
       const wanted = `${kind} ${value}`;
       named.add(wanted);
       if (!made.has(wanted)) broken.push(`-${name} ${property}=${value}: there is no such ${kind}`);

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Catalog } from '../../src/catalog/catalog.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { folderTemplates } from '../checkout.ts';
+import { DEVICES } from '../one-device.ts';
 import { hostFacts, planOf } from '../planned.ts';
 
 const catalog = new Catalog(folderTemplates());
@@ -52,12 +53,37 @@ const SINGLES = [
   'boot: { menu: on }',
 ];
 
-const disk = fc.record({ bus: fc.constantFrom('virtio', 'nvme', 'scsi', 'sata', 'usb') });
+/** What a disk is made of, for each type there is. */
+const MADE_OF: { readonly [type: string]: (index: number) => string } = {
+  disk: (index) => `file: /images/${index}.raw`,
+  lvm: (index) => `vg: vm1, lv: disk${index}`,
+  nbd: (index) => `path: /run/${index}.sock`,
+  'nbd-tcp': (index) => `host: server${index}`,
+  iscsi: (index) => `portal: 192.168.1.5, target: iqn.x, lun: ${index}`,
+  vvfat: (index) => `dir: /folders/${index}, read-only: off`,
+  cdrom: (index) => (index % 2 === 0 ? `file: /images/${index}.iso` : 'serial: EMPTY'),
+};
+
+const drives: fc.Arbitrary<Drive> = fc.oneof(
+  ...DEVICES.filter(({ section }) => section.name === 'disks').map(({ template: { type, params } }) =>
+    fc.record({
+      type: fc.constant(type),
+      bus: fc.constantFrom(...((params['bus']?.of ?? ['']) as string[])),
+      more: fc.constantFrom(...(params['iothread'] ? ['', ', bps-total: 100M'] : [''])),
+    }),
+  ),
+);
 const card = fc.record({ model: fc.constantFrom('virtio', 'e1000e', 'vmxnet3') });
+
+interface Drive {
+  readonly type: string;
+  readonly bus: string;
+  readonly more: string;
+}
 
 interface Machine {
   readonly singles: readonly string[];
-  readonly disks: readonly (readonly [number, { bus: string }])[];
+  readonly disks: readonly (readonly [number, Drive])[];
   readonly cards: readonly (readonly [number, { model: string }])[];
   readonly usb: readonly (readonly [number, string])[];
   readonly pci: readonly number[];
@@ -65,9 +91,9 @@ interface Machine {
 
 const machines: fc.Arbitrary<Machine> = fc.record({
   singles: fc.uniqueArray(fc.constantFrom(...SINGLES), { selector: (line) => line.split(':')[0], maxLength: 8 }),
-  disks: fc.uniqueArray(fc.tuple(fc.nat(5), disk), { selector: ([index]) => index, maxLength: 6 }),
+  disks: fc.uniqueArray(fc.tuple(fc.nat(3), drives), { selector: ([index]) => index, maxLength: 6 }),
   cards: fc.uniqueArray(fc.tuple(fc.nat(7), card), { selector: ([index]) => index, maxLength: 8 }),
-  usb: fc.uniqueArray(fc.tuple(fc.integer({ min: 6, max: 13 }), fc.constantFrom('tablet', 'mouse', 'keyboard')), {
+  usb: fc.uniqueArray(fc.tuple(fc.nat(7), fc.constantFrom('tablet', 'mouse', 'keyboard')), {
     selector: ([index]) => index,
     maxLength: 5,
   }),
@@ -82,7 +108,10 @@ function render({ singles, disks, cards, usb, pci }: Machine): string {
     ...singles,
     map(
       'disks',
-      disks.map(([index, { bus }]) => `disk${index}: { file: /images/${index}.raw, bus: ${bus} }`),
+      disks.map(
+        ([index, { type, bus, more }]) =>
+          `disk${index}: { type: ${type}, ${MADE_OF[type]?.(index)}${bus === '' ? '' : `, bus: ${bus}`}${more} }`,
+      ),
     ),
     map(
       'network',

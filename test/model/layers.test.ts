@@ -266,8 +266,14 @@ describe('a section that holds several devices', () => {
     ['disks: [[a]]\n', 'vm.yaml:1:9 disks[0].file is a list; a path is wanted'],
     ['disks: [{ bus: scsi }]\n', 'vm.yaml:1:9 disks[0] (disk) needs file'],
     ['disks: [{ file: a, slot: -1 }]\n', 'vm.yaml:1:26 disks[0].slot is -1; a whole number, at least 0, is wanted'],
-    ['disks: [{ type: { a: b } }]\n', 'vm.yaml:1:17 disks[0].type is a map; one of cdrom or disk is wanted'],
-    ['disks: [{ type: floppy, file: a }]\n', 'vm.yaml:1:17 disks[0].type is "floppy"; use cdrom or disk'],
+    [
+      'disks: [{ type: { a: b } }]\n',
+      'vm.yaml:1:17 disks[0].type is a map; one of cdrom, disk, iscsi, lvm, nbd, nbd-tcp or vvfat is wanted',
+    ],
+    [
+      'disks: [{ type: tape, file: a }]\n',
+      'vm.yaml:1:17 disks[0].type is "tape"; use cdrom, disk, iscsi, lvm, nbd, nbd-tcp or vvfat',
+    ],
   ])('is refused as %s', (vm, fault) => {
     expect(makeVm({ vm }).faults).toEqual([fault]);
   });

@@ -16,7 +16,7 @@ describe('a VM', () => {
       'vm.yaml:4:18 cpu (cpu) has no key "cors"',
       'vm.yaml:5:9 memory.size is "lots"; a size such as 512M or 16G, at least 1M, is wanted',
       'vm.yaml:6:26 firmware.secure-boot is "maybe"; on or off is wanted',
-      'vm.yaml:7:16 disks[0].bus is "scsy"; use virtio, scsi, pvscsi, sata, ide, nvme or usb',
+      'vm.yaml:7:16 disks[0].bus is "scsy"; use virtio, scsi, scsi-single, pvscsi, lsi, megasas, sata, ide, nvme or usb',
       'vm.yaml:7:9 disks[0] (disk) needs file',
       'vm.yaml:8:22 run.stop-timeout is "soon"; a whole number from 1 to 86400 is wanted',
       'vm.yaml:9:16 vars.a b is no name for a variable',

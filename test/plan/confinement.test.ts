@@ -122,7 +122,7 @@ describe('block devices of the host', () => {
 
   it('are opened beforehand, as their disks use them, and no file is', () => {
     const plan = make(
-      'disks: [/dev/vg/a, { file: link, bus: virtio, read-only: true, cache: writeback }, { file: /dev/shm/x.raw, cache: writeback }]\n',
+      'disks: [{ file: /dev/vg/a, cache: none }, { file: link, bus: virtio, read-only: true, cache: writeback }, { file: /dev/shm/x.raw, cache: writeback }]\n',
       facts,
     );
     const common = { type: 'block', fdset: true, origin: expect.anything() };

@@ -50,13 +50,41 @@ describe('disks on the ports of the board', () => {
     ]);
   });
 
+  it('get a SATA controller on the old board, and are told where a board has no IDE', () => {
+    const { notes, qemu } = plan('machine: pc\ndisks: [{ file: /a, bus: sata }, { file: /b, bus: ide }]\n');
+    expect(notes.filter(({ code }) => code === 'combination-risky')).toEqual([]);
+    const buses = qemu.options.flatMap(({ args }) =>
+      typeof args === 'object' && args['driver'] === 'ide-hd' ? [args['bus']] : [],
+    );
+    expect(buses).toEqual(['ahci.0', 'ide.0']);
+    expect(plan('disks: [{ file: /a, bus: ide }]\n').notes.map(({ message }) => message)).toContain(
+      'disk0: this board has no IDE; the guest sees it on SATA',
+    );
+  });
+
   it.each([
-    ['pc', 'sata', 'the board pc has no SATA; the guest sees it on IDE'],
-    ['q35', 'ide', 'the board q35 has no IDE; the guest sees it on SATA'],
-  ])('are told on %s to be no %s', (machine, bus, message) => {
-    const { notes } = plan(`machine: ${machine}\ndisks: [{ file: /a, bus: ${bus} }]\n`);
-    expect(notes.map((note) => note.message)).toContain(`disk0: ${message}`);
-    const other = plan(`machine: ${machine === 'pc' ? 'q35' : 'pc'}\ndisks: [{ file: /a, bus: ${bus} }]\n`);
-    expect(other.notes.filter(({ code }) => code === 'bus-differs')).toEqual([]);
+    ['iothread: on, bus: sata', 'a disk on sata cannot have a thread'],
+    ['queues: 2, bus: scsi', 'a disk on scsi has no queues of its own'],
+    ['wwn: 5000c50015ea71aa', 'a disk on virtio has no World Wide Name'],
+    ['rotation-rate: 7200, bus: nvme', 'a disk on nvme does not tell how fast it turns'],
+    ['bps-total: 1M, bps-read: 1M', 'QEMU takes bps-total or bps-read, not both'],
+    ['iops-write-max: 5', 'iops-write-max is for bursts beyond iops-write, which is not given'],
+    ['iops-size: 4096', 'iops-size is of no use without a limit'],
+  ])('are refused with %s', (settings, message) => {
+    expect(() => plan(`disks: [{ file: /a, ${settings} }]\n`)).toThrow(`disk0: ${message}`);
+  });
+
+  it('share a thread by its name', () => {
+    const { options } = plan(
+      'disks: [{ file: /a, iothread: x }, { file: /b, iothread: x, bus: scsi-single }, { file: /c, iothread: on }, { file: /d, iothread: off }]\n',
+    ).qemu;
+    const threads = options.flatMap(({ name, args }) =>
+      name === 'object' && typeof args === 'object' && args['qom-type'] === 'iothread' ? [args['id']] : [],
+    );
+    expect(threads).toEqual(['iothread-x', 'disk2-iothread']);
+    const users = options.flatMap(({ args }) =>
+      typeof args === 'object' && args['iothread'] !== undefined ? [`${args['id']} ${args['iothread']}`] : [],
+    );
+    expect(users).toEqual(['disk0-device iothread-x', 'disk1-controller iothread-x', 'disk2-device disk2-iothread']);
   });
 });

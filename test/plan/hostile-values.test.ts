@@ -134,6 +134,10 @@ function placesOf(section: SectionSpec, type: string): Place[] {
       // QEMU takes these two with a kernel only, and the plan gives them with one only.
       if (section.name === 'boot' && name !== 'kernel') others.push('    kernel: /vmlinuz\n');
       if (section.name === 'firmware' && name === 'code') others.push('    vars: /vars\n');
+      // Not all that disks can do is for SATA, where a VM without a template has them.
+      if (section.name === 'disks' && type !== 'cdrom') others.push('    bus: virtio\n');
+      if (type === 'iscsi' && name === 'user') others.push('    password-file: /x/y\n');
+      if (type === 'iscsi' && name === 'password-file') others.push('    user: x\n');
       if (section.name === 'spice' && name === 'rendernode') others.push('    gl: on\n');
       // Not every board has these.
       const without = section.name === 'machine' ? 'firmware: none\ngpu: none\n' : '';
@@ -153,7 +157,7 @@ function sample({ type }: ParamSpec): string {
 }
 
 /** Words with a meaning of their own. */
-const SPECIAL = /^(auto|host)$/;
+const SPECIAL = /^(auto|host|on|off|yes|no|true|false)$/i;
 
 describe('a hostile value arrives as that very value of that very property, or is refused by name and place', () => {
   const all = places();
