@@ -46,6 +46,7 @@ vncviewer tigervnc-viewer tigervnc tigervnc
 xdotool xdotool xdotool xdotool
 /usr/libexec/virtiofsd,/usr/lib/qemu/virtiofsd,/usr/lib/virtiofsd virtiofsd,qemu-system-common virtiofsd virtiofsd
 passt passt passt passt
+ip iproute2 iproute iproute2
 python3 python3 python3 python
 ps procps procps-ng procps-ng
 END

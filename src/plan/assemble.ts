@@ -129,7 +129,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
       facts,
     ),
   );
-  findNetworkClashes(options, requirements, report);
+  findNetworkClashes(devices, requirements, report);
   const handed = handOver(options, descriptors);
   const relaxed = findRelaxations(options, spec.qemu.args, facts);
   const binary = facts.qemu?.binary ?? `qemu-system-${archOf(context)}`;

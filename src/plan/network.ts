@@ -113,17 +113,17 @@ function bridgeRequirements(bridge: string, facts: HostFacts, origin: Origin | u
 
 /** Two cards with one address, which no network can tell apart, and one port of the host that is wanted twice. */
 export function findNetworkClashes(
-  options: readonly QemuOption[],
+  devices: readonly PlannedDevice[],
   requirements: readonly Requirement[],
   report: (diagnostic: Diagnostic) => void,
 ): void {
-  const cards = new Map<unknown, QemuOption>();
-  for (const option of options) {
-    const mac = option.name === 'device' && typeof option.args === 'object' ? option.args['mac'] : undefined;
-    const other = cards.get(mac);
-    if (mac !== undefined && other)
-      report(twice('mac-twice', `two network cards have the address ${mac}`, option.origin, other.origin));
-    if (mac !== undefined) cards.set(mac, option);
+  const cards = new Map<string, Origin | undefined>();
+  for (const device of devices) {
+    const mac = device.section === 'network' ? param<string>(device, 'mac') : null;
+    if (mac === null) continue;
+    if (cards.has(mac))
+      report(twice('mac-twice', `two network cards have the address ${mac}`, device.origin, cards.get(mac)));
+    cards.set(mac, device.origin);
   }
   const ports = requirements.filter((requirement) => requirement.kind === 'port');
   for (const [index, port] of ports.entries()) {

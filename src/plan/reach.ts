@@ -84,9 +84,10 @@ function reachOf({ name, args, origin }: QemuOption): Reach[] {
   return [];
 }
 
-function networkOf(type: string, { br, ifname }: QemuProps): string {
+function networkOf(type: string, { br, fd, ifname }: QemuProps): string {
   if (type === 'user') return 'reaches the network and the services of this machine, as you do';
   if (type === 'bridge') return `is on the network of bridge ${br}`;
+  if (type === 'tap' && fd !== undefined) return 'is on the network of a macvtap interface';
   return ifname === undefined ? 'reaches others' : `is on the network of interface ${ifname}`;
 }
 

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CHECKOUT } from '../checkout.ts';
 
@@ -28,15 +28,26 @@ export class Machine {
     XDG_STATE_HOME: join(this.dir, 'state'),
   };
 
-  constructor(yaml: string) {
-    writeFileSync(this.file, `name: vm\n${yaml}`);
+  readonly #within: readonly string[];
+
+  /** @param within words that run a command somewhere else, such as in another network */
+  constructor(yaml: string, within: readonly string[] = []) {
+    this.#within = within;
+    this.write('vm.yaml', `name: vm\n${yaml}`);
+  }
+
+  /** Writes a file beside the VM's own. */
+  write(name: string, text: string): void {
+    mkdirSync(dirname(join(this.dir, name)), { recursive: true });
+    writeFileSync(join(this.dir, name), text);
   }
 
   /** Runs `ezvm` with these words. */
   ezvm(...words: readonly string[]): Promise<Outcome> {
     return new Promise((resolve) => {
       const program = join(CHECKOUT, 'bin', 'ezvm.js');
-      execFile(process.execPath, [program, ...words], { cwd: this.dir, env: this.env }, (error, out, err) => {
+      const [command = '', ...rest] = [...this.#within, process.execPath, program, ...words];
+      execFile(command, rest, { cwd: this.dir, env: this.env }, (error, out, err) => {
         resolve({ exit: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err });
       });
     });

@@ -115,11 +115,15 @@ interface Place {
   readonly write: (yaml: string) => string;
 }
 
-/** Each parameter of each device that takes text or a path. */
+/** Names of interfaces that are looked up, and of which QEMU is told only what was found. */
+const LOOKED_UP = ['network/macvtap ifname', 'network/sriov parent'];
+
+/** Each parameter of each device that takes text or a path, and says it to QEMU. */
 function places(): Place[] {
   return CATALOG.sections
     .filter((section) => !section.internal)
-    .flatMap((section) => CATALOG.types(section).flatMap((type) => placesOf(section, type)));
+    .flatMap((section) => CATALOG.types(section).flatMap((type) => placesOf(section, type)))
+    .filter(({ label }) => !LOOKED_UP.includes(label));
 }
 
 function placesOf(section: SectionSpec, type: string): Place[] {
@@ -153,7 +157,7 @@ function placesOf(section: SectionSpec, type: string): Place[] {
 }
 
 function sample({ type }: ParamSpec): string {
-  return { port: '5900', list: '["0000:01:00.0"]', path: '/x/y.raw' }[type as string] ?? 'x';
+  return { int: '0', port: '5900', list: '["0000:01:00.0"]', path: '/x/y.raw' }[type as string] ?? 'x';
 }
 
 /** Words with a meaning of their own. */

@@ -152,7 +152,8 @@ describe('a bridge', () => {
   });
 
   it('without its helper, or that is none, is told', () => {
-    const { requirements } = planned('network: bridge\n', { links: { br0: { kind: 'bridge', index: 3 } } }).plan;
+    const { bridgeHelper: _, ...without } = { ...LAPTOP, ...host({}) };
+    const { requirements } = assemble(specOf('name: vm\nnetwork: bridge\n', CATALOG).spec, CATALOG, without).plan;
     expect(requirements).toContainEqual(expect.objectContaining({ kind: 'program', program: 'qemu-bridge-helper' }));
     expect(unmet('{ type: bridge }', { ...host({}), links: { br0: { kind: 'missing' } } })).toEqual([
       expect.objectContaining({ code: 'interface-missing', help: expect.stringContaining('type bridge') }),
@@ -198,5 +199,76 @@ describe('passt', () => {
     expect(unmet('{ type: passt }', qemu ? { qemu } : {})).toEqual([
       expect.objectContaining({ code: 'qemu-too-old', message: expect.stringContaining('7.2') }),
     ]);
+  });
+});
+
+describe('a macvtap', () => {
+  const mvt0 = { kind: 'macvtap', index: 12, mac: '1a:2b:3c:4d:5e:6f' } as const;
+
+  it('is handed over open, and the card has its address', () => {
+    const { plan } = planned('network: [{ type: macvtap, ifname: mvt0 }]\n', { links: { mvt0 } });
+    expect(plan.qemu.descriptors).toEqual([
+      expect.objectContaining({ fd: 10, path: '/dev/tap12', type: 'character', access: 'write', fdset: false }),
+    ]);
+    const args = plan.qemu.options.map((option) => option.args);
+    expect(args).toContainEqual({ type: 'tap', id: 'net0', fd: '10', vhost: false });
+    expect(args).toContainEqual(expect.objectContaining({ id: 'net0-device', mac: mvt0.mac }));
+  });
+
+  it.each([
+    ['', { kind: 'missing' } as const, 'interface-missing'],
+    ['', { kind: 'tap', index: 3 } as const, 'interface-wrong-kind'],
+    ['', undefined, 'interface-unknown'],
+    [', mac: "52:54:00:12:34:56"', mvt0, 'mac-differs'],
+  ])('is refused by name%s where it is %o', (more, link, code) => {
+    const { links: _, ...host } = LAPTOP;
+    const facts = { ...host, ...(link && { links: { mvt0: link } }) };
+    const { spec } = specOf(`name: vm\nnetwork: [{ type: macvtap, ifname: mvt0${more} }]\n`, CATALOG);
+    const { requirements } = assemble(spec, CATALOG, facts).plan;
+    expect(requirements.flatMap((one) => (one.kind === 'unmet' ? [one.code] : []))).toEqual([code]);
+  });
+});
+
+describe('a virtual function', () => {
+  const functions = [{ pci: '0000:05:10.0', mac: '52:54:00:00:00:01' }, { pci: '0000:05:10.2' }];
+  const eno1 = { kind: 'other', index: 2, functions } as const;
+  const card = (more: string): string => `{ type: sriov, parent: eno1, ${more} }`;
+
+  it('that has its address is handed over', () => {
+    const text = card('vf: 0, mac: "52:54:00:00:00:01"');
+    expect(unmet(text, { links: { eno1 } })).toEqual([]);
+    const { plan } = planned(`network: [${text}]\n`, { links: { eno1 } });
+    expect(plan.qemu.options.map((option) => option.args)).toContainEqual(
+      expect.objectContaining({ driver: 'vfio-pci', id: 'net0-device', host: '0000:05:10.0' }),
+    );
+  });
+
+  it('that has another address is told with the command that sets it', () => {
+    expect(unmet(card('vf: 0, mac: "52:54:00:00:00:09"'), { links: { eno1 } })).toEqual([
+      expect.objectContaining({
+        code: 'mac-differs',
+        help: 'give it that: sudo ip link set eno1 vf 0 mac 52:54:00:00:00:09',
+      }),
+    ]);
+  });
+
+  it('that is not there is told with the command that makes it', () => {
+    expect(unmet(card('vf: 7'), { links: { eno1 } })).toEqual([
+      {
+        code: 'function-missing',
+        message: 'the card eno1 has 2 virtual functions, and none with the number 7',
+        help: 'make some: echo 8 | sudo tee /sys/class/net/eno1/device/sriov_numvfs',
+      },
+    ]);
+  });
+
+  it('whose address nobody tells is started with a warning', () => {
+    const { plan } = planned(`network: [${card('vf: 1')}]\n`, { links: { eno1 } });
+    expect(plan.notes).toContainEqual(expect.objectContaining({ code: 'mac-unknown', severity: 'warning' }));
+  });
+
+  it('of a card that is missing is told once', () => {
+    const codes = unmet(card('vf: 0'), { links: { eno1: { kind: 'missing' } } }).map(({ code }) => code);
+    expect(codes).toEqual(['interface-missing']);
   });
 });

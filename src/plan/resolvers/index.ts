@@ -3,9 +3,11 @@ import { resolveAudio } from './audio.ts';
 import { resolveCpu } from './cpu.ts';
 import { resolveDisk } from './disk.ts';
 import { resolveMachine } from './machine.ts';
+import { resolveMacvtap } from './macvtap.ts';
 import { resolvePasst } from './passt.ts';
 import { resolvePassthrough } from './passthrough.ts';
 import { resolveSpiceSocket } from './spice-socket.ts';
+import { resolveSriov } from './sriov.ts';
 import { resolveSwtpm } from './swtpm.ts';
 import { resolveUefi } from './uefi.ts';
 import { resolveUsbHost } from './usb-host.ts';
@@ -18,9 +20,11 @@ export const RESOLVERS: { readonly [name: string]: Resolver } = {
   cpu: resolveCpu,
   disk: resolveDisk,
   machine: resolveMachine,
+  macvtap: resolveMacvtap,
   passt: resolvePasst,
   passthrough: resolvePassthrough,
   'spice-socket': resolveSpiceSocket,
+  sriov: resolveSriov,
   swtpm: resolveSwtpm,
   uefi: resolveUefi,
   'usb-host': resolveUsbHost,
