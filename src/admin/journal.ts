@@ -8,6 +8,8 @@ export type Change =
   | { readonly change: 'mkdir'; readonly path: string; readonly keep: boolean }
   /** A file that is renamed when it is complete, or a socket: what is still there of it goes. */
   | { readonly change: 'temporary'; readonly path: string }
+  /** A file that goes if the start fails, unless it is another one by then, or somebody has written to it. */
+  | { readonly change: 'file'; readonly path: string; readonly id: string }
   /**
    * A process is about to be started. Its number can be known only after it runs, so a launcher that is killed in between
    * leaves a process nobody has noted: it is found again by its command line, its session and the time.

@@ -1,4 +1,4 @@
-import { rmdirSync, rmSync } from 'node:fs';
+import { rmdirSync, rmSync, statSync } from 'node:fs';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import type { Change } from './journal.ts';
 import { endProcess, findSpawned, type ProcessIdentity } from './process.ts';
@@ -24,6 +24,7 @@ export async function undo(runDir: string, changes: readonly Change[], reason: U
   for (const change of changes.toReversed()) {
     if (change.change === 'spawned') await end(change);
     else if (change.change === 'temporary') rmSync(change.path, { force: true });
+    else if (change.change === 'file' && reason === 'failed') removeUntouched(change.path, change.id);
     else if (change.change === 'mkdir' && (reason === 'failed' || !change.keep)) removeIfEmpty(change.path);
   }
   for (const process of unnoted) await end(process);
@@ -33,6 +34,16 @@ export async function undo(runDir: string, changes: readonly Change[], reason: U
       help: 'it waits in the kernel for a device; ezvm tidies up at the next start or stop',
     });
   removeRunDir(runDir);
+}
+
+/** What tells a file that nobody has written to from any other; undefined where there is none. */
+export function untouchedId(path: string): string | undefined {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat && `${stat.dev} ${stat.ino} ${stat.mtimeNs}`;
+}
+
+function removeUntouched(path: string, id: string): void {
+  if (untouchedId(path) === id) rmSync(path);
 }
 
 function removeIfEmpty(path: string): void {

@@ -48,6 +48,8 @@ const path = z.object({
   size: z.number().exactOptional(),
   readable: z.boolean(),
   writable: z.boolean(),
+  virtualSize: z.number().exactOptional(),
+  backing: z.string().exactOptional(),
   format: z.enum(['raw', 'qcow2', 'vmdk', 'vdi', 'vhdx', 'vpc']).exactOptional(),
 });
 

@@ -146,6 +146,9 @@ export interface PathFacts {
   readonly size?: number;
   readonly readable: boolean;
   readonly writable: boolean;
+  /** What the header of a qcow2 image tells: bytes that a guest sees, and the path of the file it is laid over. */
+  readonly virtualSize?: number;
+  readonly backing?: string;
   /** Of a disk image, read from its first bytes. */
   readonly format?: 'raw' | 'qcow2' | 'vmdk' | 'vdi' | 'vhdx' | 'vpc';
 }

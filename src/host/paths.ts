@@ -9,6 +9,7 @@ import {
   type Stats,
   statSync,
 } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import type { PathFacts } from './facts.ts';
 
 const MAGIC: readonly {
@@ -45,8 +46,8 @@ function probePath(path: string): PathFacts {
   const kind = kindOf(found);
   const access = { kind, readable: may(path, constants.R_OK), writable: may(path, constants.W_OK) };
   const size = kind === 'file' ? found.size : kind === 'block' ? blockSize(found.rdev) : undefined;
-  const format = access.readable && (kind === 'file' || kind === 'block') ? formatOf(path, size) : undefined;
-  return { ...access, ...(size !== undefined && { size }), ...(format !== undefined && { format }) };
+  const image = access.readable && (kind === 'file' || kind === 'block') ? lookInto(path, size) : {};
+  return { ...access, ...(size !== undefined && { size }), ...image };
 }
 
 function kindOf(found: Stats): PathFacts['kind'] {
@@ -77,21 +78,37 @@ function blockSize(device: number): number | undefined {
   }
 }
 
-function formatOf(path: string, size: number | undefined): PathFacts['format'] {
+function lookInto(path: string, size: number | undefined): Pick<PathFacts, 'format' | 'virtualSize' | 'backing'> {
   let file: number | undefined;
   try {
     // Between stat and open the path may have become a FIFO, which would wait for a writer.
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    if (!fstatSync(file).isFile() && !fstatSync(file).isBlockDevice()) return undefined;
+    if (!fstatSync(file).isFile() && !fstatSync(file).isBlockDevice()) return {};
     const head = readAt(file, 0);
     const known = MAGIC.find(({ at, bytes }) => head.startsWith(bytes, at));
-    if (known) return known.format;
-    return size !== undefined && size > FOOTER && readAt(file, size - FOOTER).startsWith('conectix') ? 'vpc' : 'raw';
+    if (known?.format === 'qcow2') return { format: 'qcow2', ...qcow2Header(file, path) };
+    if (known) return { format: known.format };
+    const isFixed = size !== undefined && size > FOOTER && readAt(file, size - FOOTER).startsWith('conectix');
+    return { format: isFixed ? 'vpc' : 'raw' };
   } catch {
-    return undefined;
+    return {};
   } finally {
     if (file !== undefined) closeSync(file);
   }
+}
+
+/** Longest name of a backing file that QEMU takes. */
+const LONGEST_BACKING = 1023;
+
+/** https://www.qemu.org/docs/master/interop/qcow2.html, the first 32 bytes. A name that is no path is left out. */
+function qcow2Header(file: number, path: string): Pick<PathFacts, 'virtualSize' | 'backing'> {
+  const header = Buffer.alloc(32);
+  readSync(file, header, 0, header.length, 0);
+  const virtualSize = Number(header.readBigUInt64BE(24));
+  const name = Buffer.alloc(Math.min(header.readUInt32BE(16), LONGEST_BACKING));
+  readSync(file, name, 0, name.length, Number(header.readBigUInt64BE(8)));
+  const text = name.toString('utf8');
+  return text === '' || /^[^/]*:/.test(text) ? { virtualSize } : { virtualSize, backing: resolve(dirname(path), text) };
 }
 
 function readAt(file: number, position: number): string {

@@ -7,8 +7,10 @@ import { findBusFault, findScreenFault } from '../host/session.ts';
 import type { Descriptor, Plan, Requirement } from '../plan/plan.ts';
 import { closeHanded, openDescriptors } from './descriptor.ts';
 import { reasonOf } from './host-fault.ts';
+import { findImageUser } from './image-lock.ts';
 import { findInherited, inheritedFor } from './inherited.ts';
 import { checkPort } from './port.ts';
+import { checkRoom } from './room.ts';
 
 /** Bytes of a socket's path that the kernel takes, without the closing NUL. */
 const LONGEST_SOCKET_PATH = 107;
@@ -94,6 +96,7 @@ function checkPath(requirement: Of<'path'>): Diagnostic | undefined {
     stat = statSync(path);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
+      if (requirement.made) return checkRoom(requirement);
       const parent = dirname(path);
       const reason = existsSync(parent) ? '' : `, nor does the directory ${parent}`;
       return error(
@@ -113,7 +116,6 @@ function checkPath(requirement: Of<'path'>): Diagnostic | undefined {
     return error('path-wrong-kind', `${path} is a ${kind}; wanted is a ${describe(type)}`, 'correct the path');
   try {
     accessSync(path, access === 'write' ? constants.R_OK | constants.W_OK : constants.R_OK);
-    return undefined;
   } catch (cause) {
     return error(
       'path-denied',
@@ -121,6 +123,9 @@ function checkPath(requirement: Of<'path'>): Diagnostic | undefined {
       permissionHelp(path, stat, access),
     );
   }
+  const user = type === 'image' && stat.isFile() ? findImageUser(stat, access) : undefined;
+  if (user === undefined) return undefined;
+  return error('image-busy', `${path} is in use by ${user}`, 'end that first: two that use one image would ruin it');
 }
 
 const ACCEPTED: { readonly [type in Of<'path'>['type']]: readonly string[] } = {

@@ -14,6 +14,7 @@ import { basename, dirname } from 'node:path';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import type { Step } from '../plan/plan.ts';
 import { hostFault } from './host-fault.ts';
+import { createImage } from './image.ts';
 import type { Start } from './start.ts';
 
 /**
@@ -24,7 +25,8 @@ export async function perform(start: Start, step: Step): Promise<void> {
   if (step.do === 'mkdir') {
     const doing = `make the directory ${step.path}`;
     await attempt(doing, () => makeDir(start, step.path, step.mode, step.keep));
-  } else await attempt(`copy ${step.from} to ${step.to}`, () => copyOnce(start, step.from, step.to, step.mode));
+  } else if (step.do === 'create-image') await attempt(`create the disk ${step.path}`, () => createImage(start, step));
+  else await attempt(`copy ${step.from} to ${step.to}`, () => copyOnce(start, step.from, step.to, step.mode));
 }
 
 async function makeDir(start: Start, path: string, mode: number, keep: boolean): Promise<void> {

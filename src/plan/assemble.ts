@@ -118,7 +118,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   requirements.push(
     ...newer,
     ...programRequirement(context),
-    ...devices.flatMap((device) => pathRequirements(device, namesOf(device, {}, context))),
+    ...devices.flatMap((device) => pathRequirements(device, namesOf(device, {}, context), steps)),
     ...devices.flatMap((device) => linkRequirements(device, facts)),
     ...portRequirements(options),
     ...networkRequirements(options, facts),

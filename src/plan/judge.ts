@@ -27,7 +27,7 @@ function judge(requirement: Requirement, facts: HostFacts): Diagnostic[] {
           ]
         : [];
     case 'path':
-      return facts.paths[requirement.path]?.kind === 'missing'
+      return facts.paths[requirement.path]?.kind === 'missing' && !requirement.made
         ? [
             {
               severity: 'error',

@@ -120,6 +120,8 @@ export type Requirement =
       readonly path: string;
       readonly access: 'read' | 'write';
       readonly type: 'file' | 'device' | 'image' | 'directory' | 'socket';
+      /** A step makes it where it is missing, so that only its directory must be there. */
+      readonly made?: { readonly bytes: number; readonly atOnce: boolean };
       readonly help?: string;
       readonly origin?: Origin | undefined;
     }
@@ -158,4 +160,21 @@ export type Requirement =
 export type Step =
   | { readonly do: 'mkdir'; readonly path: string; readonly mode: number; readonly keep: boolean }
   /** Made once, then it belongs to the VM: UEFI variables. */
-  | { readonly do: 'copy'; readonly from: string; readonly to: string; readonly mode: number };
+  | { readonly do: 'copy'; readonly from: string; readonly to: string; readonly mode: number }
+  | CreateImage;
+
+/** Made once by `qemu-img`, then it is the user's: a disk that was not there. */
+export interface CreateImage {
+  readonly do: 'create-image';
+  readonly path: string;
+  readonly format: string;
+  /** Bytes the guest will see; absent for an overlay as large as what it is laid over. */
+  readonly size?: number;
+  /** As `qemu-img create -o preallocation=`; `off` is a sparse file. */
+  readonly preallocation: string;
+  /** What an overlay is laid over. */
+  readonly backing?: { readonly path: string; readonly format: string };
+  /** Of `qemu-img`. */
+  readonly program: string;
+  readonly origin?: Origin | undefined;
+}

@@ -77,6 +77,11 @@ function reachOf({ name, args, origin }: QemuOption): Reach[] {
       ...(restricted ? [] : say('network', `${id} (${type}) ${networkOf(type, args)}`)),
     ];
   }
+  const server = args['server'];
+  if (name === 'blockdev' && typeof server === 'object' && 'host' in server)
+    return say('network', `disk ${args['node-name']} is on the server ${server['host']}`);
+  if (name === 'blockdev' && type === 'iscsi')
+    return say('network', `disk ${args['node-name']} is on the server ${args['portal']}`);
   if (name === 'device' && type === 'vfio-pci') return say('device', `PCI ${args['host']}`);
   if (name === 'device' && type === 'usb-host') return say('device', `USB ${usbOf(args)}`);
   if (name === 'display' && !['none', 'egl-headless'].includes(type)) return say('screen', `a window (${type})`);

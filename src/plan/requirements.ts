@@ -4,10 +4,10 @@ import { formatVersion, type QemuOption, type QemuProps } from '../qemu/option.t
 import { targetOf } from './combine.ts';
 import type { PlannedDevice } from './device.ts';
 import { type Names, substituteText } from './expand.ts';
-import type { Requirement } from './plan.ts';
+import type { Requirement, Step } from './plan.ts';
 
 /** Files and devices that parameters name, as their templates say what must be there. */
-export function pathRequirements(device: PlannedDevice, names: Names): Requirement[] {
+export function pathRequirements(device: PlannedDevice, names: Names, steps: readonly Step[]): Requirement[] {
   const readOnly = device.params['read-only']?.value === true;
   const named = device.template.paths.map(
     ({ path, expect, access = 'read', help }): Requirement => ({
@@ -28,11 +28,18 @@ export function pathRequirements(device: PlannedDevice, names: Names): Requireme
         path: given.value,
         access: readOnly ? 'read' : (spec.access ?? 'read'),
         type: spec.expect,
+        ...madeBy(steps, given.value),
         origin: given.origin,
       },
     ];
   });
   return [...given, ...named];
+}
+
+function madeBy(steps: readonly Step[], path: string): { made?: { bytes: number; atOnce: boolean } } {
+  const step = steps.find((each) => each.do === 'create-image' && each.path === path);
+  if (step?.do !== 'create-image') return {};
+  return { made: { bytes: step.size ?? 0, atOnce: ['falloc', 'full'].includes(step.preallocation) } };
 }
 
 /** Addresses that the options make QEMU listen on. */

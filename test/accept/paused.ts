@@ -62,7 +62,7 @@ export function startPaused(
     for (const dir of [plan.vm.runDir, plan.vm.stateDir]) mkdirSync(dir, { recursive: true });
     for (const step of plan.steps) {
       if (step.do === 'mkdir') mkdirSync(step.path, { recursive: true });
-      else {
+      else if (step.do === 'copy') {
         mkdirSync(dirname(step.to), { recursive: true });
         copyFileSync(step.from, step.to);
       }

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -14,14 +14,25 @@ let bin: string;
 let program: string;
 let moments: readonly string[];
 
-/** A plan with every kind of change: folder, copied file, sidecar before and after. */
+/** A plan with every kind of change: folder, copied file, created disk, sidecar before and after. */
 function fullPlan(lab: Lab): Plan {
   const template = join(lab.dir, 'VARS.template');
   writeFileSync(template, VARS);
   const tpm = withTpm(lab);
   return buildPlan(lab, {
     ...tpm,
-    steps: [...tpm.steps, { do: 'copy', from: template, to: varsPath(lab), mode: 0o600 }],
+    steps: [
+      ...tpm.steps,
+      { do: 'copy', from: template, to: varsPath(lab), mode: 0o600 },
+      {
+        do: 'create-image',
+        path: imagePath(lab),
+        format: 'qcow2',
+        size: 2 ** 30,
+        preallocation: 'off',
+        program: '/usr/bin/qemu-img',
+      },
+    ],
     sidecars: [
       ...tpm.sidecars,
       {
@@ -36,6 +47,10 @@ function fullPlan(lab: Lab): Plan {
 
 function varsPath(lab: Lab): string {
   return join(lab.dir, 'state', 'vm', 'VARS.fd');
+}
+
+function imagePath(lab: Lab): string {
+  return join(lab.dir, 'new.qcow2');
 }
 
 function checkVars(lab: Lab): void {
@@ -94,6 +109,7 @@ describe('a launcher that is killed', () => {
   it('has moments between all of its changes', () => {
     expect(moments).toContain('settled');
     expect(moments).toContain('copy VARS.fd: rename');
+    expect(moments).toContain('create new.qcow2: rename');
     for (const name of ['swtpm', 'qemu', 'viewer'])
       for (const moment of ['intend', 'spawn', 'note', 'noted', 'recorded'])
         expect(moments).toContain(`${name}: ${moment}`);
@@ -135,7 +151,10 @@ describe('a launcher that is killed', () => {
       if (isLetGo(moment)) {
         expect(condition).toBe('running');
         await stop(plan.vm, { force: true });
-      } else expect(['crashed', 'stopped']).toContain(condition);
+      } else {
+        expect(['crashed', 'stopped']).toContain(condition);
+        expect(readdirSync(lab.dir).filter((name) => name.startsWith('new.qcow2'))).toEqual([]);
+      }
       // A launcher killed with the lock and nothing else leaves its file; the next one to lock removes it.
       expect(lab.leftovers().filter((name) => name !== '.vm.lock')).toEqual([]);
       expect(existsSync(`${varsPath(lab)}.new`)).toBe(false);

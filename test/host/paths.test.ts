@@ -73,6 +73,28 @@ describe('probePaths', () => {
     },
   );
 
+  it.skipIf(!existsSync('/usr/bin/qemu-img'))(
+    'reads what a qcow2 image is laid over, and its size (left out where there is no qemu-img)',
+    () => {
+      const dir = scratch();
+      const make = (name: string, ...words: string[]): void =>
+        void execFileSync('qemu-img', ['create', '-q', '-u', '-f', 'qcow2', ...words, name, '3M'], { cwd: dir });
+      make('alone');
+      make('near', '-b', 'ö, base', '-F', 'raw');
+      make('far', '-b', '/some/base', '-F', 'raw');
+      make('net', '-b', 'nbd://localhost/x', '-F', 'raw');
+      const [alone, near, far, net] = ['alone', 'near', 'far', 'net'].map((name) => {
+        const path = join(dir, name);
+        return probePaths([path])[path];
+      });
+      expect(alone).toMatchObject({ format: 'qcow2', virtualSize: 3 * 2 ** 20 });
+      expect(alone?.backing).toBeUndefined();
+      expect(near?.backing).toBe(join(dir, 'ö, base'));
+      expect(far?.backing).toBe('/some/base');
+      expect(net?.backing).toBeUndefined();
+    },
+  );
+
   it.skipIf(!IS_ROOT)('tells what may not be looked at (left out for ordinary users)', async () => {
     const dir = scratch();
     chmodSync(dir, 0o755);

@@ -140,6 +140,7 @@ function placesOf(section: SectionSpec, type: string): Place[] {
       if (section.name === 'firmware' && name === 'code') others.push('    vars: /vars\n');
       // Not all that disks can do is for SATA, where a VM without a template has them.
       if (section.name === 'disks' && type !== 'cdrom') others.push('    bus: virtio\n');
+      if (name === 'backing') others.push('    format: qcow2\n');
       if (type === 'iscsi' && name === 'user') others.push('    password-file: /x/y\n');
       if (type === 'iscsi' && name === 'password-file') others.push('    user: x\n');
       if (section.name === 'spice' && name === 'rendernode') others.push('    gl: on\n');

@@ -270,6 +270,67 @@ describe('a disk', () => {
     ).toHaveLength(doubts);
   });
 
+  describe('that are to be made', () => {
+    const file = { kind: 'file', readable: true, writable: true } as const;
+    const disk = (settings: string, paths: HostFacts['paths'] = {}) =>
+      make(`disks: [{ file: /a.qcow2, bus: virtio, ${settings} }]\n`, { ...LAPTOP, paths });
+    const unmet = (made: ReturnType<typeof make>): unknown[] =>
+      made.plan.requirements.flatMap((each) => (each.kind === 'unmet' ? [each.code] : []));
+
+    it('are made where they are missing, and only their directory must be there', () => {
+      const { plan } = disk('size: 64G, backing: /base.raw', { '/a.qcow2': { ...file, kind: 'missing' } });
+      expect(plan.steps.filter((step) => step.do === 'create-image')).toMatchObject([
+        { path: '/a.qcow2', format: 'qcow2', size: 64 * 2 ** 30, backing: { path: '/base.raw', format: 'raw' } },
+      ]);
+      expect(plan.requirements).toContainEqual(expect.objectContaining({ kind: 'program', program: 'qemu-img' }));
+      expect(plan.requirements).toContainEqual(
+        expect.objectContaining({ path: '/a.qcow2', made: { bytes: 64 * 2 ** 30, atOnce: false } }),
+      );
+      expect(plan.requirements).toContainEqual(expect.objectContaining({ path: '/base.raw', access: 'read' }));
+      expect(
+        judgeRequirements(plan.requirements, { ...LAPTOP, paths: { '/a.qcow2': { ...file, kind: 'missing' } } }),
+      ).toEqual(
+        judgeRequirements(
+          plan.requirements.filter(({ kind }) => kind !== 'path'),
+          LAPTOP,
+        ),
+      );
+    });
+
+    it('are left as they are where they are there, with a word when they are of another size', () => {
+      const there = { '/a.qcow2': { ...file, format: 'qcow2', virtualSize: 2 ** 30 } as const };
+      expect(disk('size: 1G', there).plan.steps.filter((step) => step.do === 'create-image')).toEqual([]);
+      expect(disk('size: 1G', there).plan.notes.map(({ code }) => code)).not.toContain('size-differs');
+      expect(disk('size: 2G', there).plan.notes).toContainEqual(
+        expect.objectContaining({ code: 'size-differs', help: expect.stringContaining('qemu-img resize /a.qcow2 2G') }),
+      );
+    });
+
+    it('are never made among devices', () => {
+      const { plan } = make('disks: [{ file: /dev/vm1/a, size: 1G }]\n');
+      expect(plan.steps.filter((step) => step.do === 'create-image')).toEqual([]);
+    });
+
+    it('must be laid over what their header says', () => {
+      const over = (backing?: string): HostFacts['paths'] => ({
+        '/a.qcow2': { ...file, format: 'qcow2', virtualSize: 1, ...(backing !== undefined && { backing }) },
+      });
+      expect(unmet(disk('backing: /base.raw', over('/base.raw')))).toEqual([]);
+      expect(unmet(disk('backing: /base.raw', over('/other.raw')))).toEqual(['backing-differs']);
+      expect(unmet(disk('backing: /base.raw', over()))).toEqual(['backing-differs']);
+      expect(disk('cache: none', over('/base.raw')).plan.requirements).toContainEqual(
+        expect.objectContaining({ kind: 'path', path: '/base.raw', access: 'read' }),
+      );
+    });
+
+    it('are laid over another by qcow2 alone', () => {
+      const { diagnostics } = make('disks: [{ file: /a.raw, backing: /b.raw }]\n');
+      expect(diagnostics.map(({ message }) => message)).toEqual([
+        'disk0: an image of the format raw cannot be laid over another',
+      ]);
+    });
+  });
+
   it.each([
     ['none', true, false, 'on'],
     ['writeback', false, false, 'on'],

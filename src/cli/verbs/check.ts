@@ -5,7 +5,7 @@ import type { HostFacts, QemuSchema } from '../../host/facts.ts';
 import type { FactsFile } from '../../host/facts-file.ts';
 import { targetOf } from '../../plan/combine.ts';
 import { judgeRequirements } from '../../plan/judge.ts';
-import type { Plan } from '../../plan/plan.ts';
+import type { Plan, Requirement } from '../../plan/plan.ts';
 import type { QemuOption } from '../../qemu/option.ts';
 import { checkOptions } from '../../qemu/schema.ts';
 import type { CliContext } from '../context.ts';
@@ -81,7 +81,7 @@ async function lookHere(plan: Plan, { session }: HostFacts): Promise<readonly Di
     import('../../admin/state.ts'),
   ]);
   const own = isUp(readState(plan.vm.runDir))
-    ? { requirements: plan.requirements.filter(({ kind }) => kind !== 'port'), qemu: { ...plan.qemu, descriptors: [] } }
+    ? { requirements: plan.requirements.filter((one) => !isHeld(one)), qemu: { ...plan.qemu, descriptors: [] } }
     : {};
   try {
     return await preflight({ ...plan, ...own }, { session });
@@ -89,6 +89,11 @@ async function lookHere(plan: Plan, { session }: HostFacts): Promise<readonly Di
     if (error instanceof EzvmError) return error.diagnostics;
     throw error;
   }
+}
+
+/** What a VM that runs has for itself. */
+function isHeld(requirement: Requirement): boolean {
+  return requirement.kind === 'port' || (requirement.kind === 'path' && requirement.type === 'image');
 }
 
 function hasError(diagnostics: readonly Diagnostic[]): boolean {

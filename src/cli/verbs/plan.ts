@@ -1,5 +1,6 @@
 import { EXIT } from '../../core/diagnostic.ts';
 import { shellJoin } from '../../core/quote.ts';
+import { formatSize } from '../../core/size.ts';
 import type { Descriptor, Plan, Relaxation, Requirement, Step } from '../../plan/plan.ts';
 import { makePlan } from '../pipeline.ts';
 import { printable } from '../print/diagnostics.ts';
@@ -42,9 +43,16 @@ function printPlan(plan: Plan): string {
 }
 
 function describeStep(step: Step): string {
-  return step.do === 'mkdir'
-    ? `make the directory ${step.path}`
-    : `copy ${step.from} to ${step.to}, unless that exists`;
+  if (step.do === 'mkdir') return `make the directory ${step.path}`;
+  if (step.do === 'copy') return `copy ${step.from} to ${step.to}, unless that exists`;
+  const { path, format, size, preallocation, backing } = step;
+  const what = [
+    format,
+    size === undefined ? undefined : formatSize(size),
+    preallocation === 'off' ? 'sparse' : `preallocation ${preallocation}`,
+    backing && `laid over ${backing.path} (${backing.format})`,
+  ];
+  return `create the disk ${path} (${what.filter((word) => word !== undefined).join(', ')}), unless it exists`;
 }
 
 function describeDescriptor({ path, access, direct, exclusive, fd }: Descriptor): string {
@@ -63,6 +71,7 @@ function describeRequirement(requirement: Requirement): string {
     case 'program':
       return `the program ${requirement.path ?? requirement.program} is installed`;
     case 'path':
+      if (requirement.made) return `${requirement.path} can be written, or created`;
       return `${requirement.path} can be ${requirement.access === 'write' ? 'written' : 'read'}`;
     case 'port':
       return `${requirement.protocol} port ${requirement.port} on ${requirement.host || 'every address'} is free`;

@@ -1,5 +1,8 @@
+import { formatSize } from '../../core/size.ts';
+import type { QemuProps } from '../../qemu/option.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
 import { protocolOf } from '../expand.ts';
+import type { CreateImage } from '../plan.ts';
 
 const FORMAT_BY_ENDING: ReadonlyMap<string, string> = new Map([
   ['iso', 'raw'],
@@ -11,17 +14,115 @@ const FORMAT_BY_ENDING: ReadonlyMap<string, string> = new Map([
   ['vmdk', 'vmdk'],
 ]);
 
-/** Needs code because an image's format is told by its name and by looking into it. */
+/** Needs code because an image's format is told by its name and by looking into it, and one that is missing may be made. */
 export function resolveDisk(device: PlannedDevice, context: PlanContext): Resolved {
-  return { values: { format: chooseFormat(device, param<string>(device, 'file') ?? '', context) } };
+  const file = param<string>(device, 'file') ?? '';
+  const format = chooseFormat(device, 'file', 'format', context);
+  const backing = backingOf(device, format, context);
+  if (isMissing(file, context)) planImage(device, { file, format, backing }, context);
+  else compareImage(device, file, context);
+  const node: QemuProps | null = backing && {
+    driver: backing.format,
+    'read-only': true,
+    file: { driver: protocolOf(backing.path, context), filename: backing.path },
+  };
+  return { values: { format, backing: node } };
+}
+
+/** Where nobody looked, it may be. A device is never made. */
+function isMissing(file: string, context: PlanContext): boolean {
+  return (context.facts.paths[file]?.kind ?? 'missing') === 'missing' && protocolOf(file, context) === 'file';
+}
+
+function backingOf(device: PlannedDevice, format: string, context: PlanContext): Backing | null {
+  const path = param<string>(device, 'backing');
+  if (path === null) return null;
+  if (format !== 'qcow2')
+    context.refuse({
+      code: 'combination-refused',
+      message: `${device.id}: an image of the format ${format} cannot be laid over another`,
+      help: 'give the file a name that ends in .qcow2, or write `format: qcow2`',
+      origin: device.params['backing']?.origin ?? device.origin,
+    });
+  return { path, format: chooseFormat(device, 'backing', 'backing-format', context) };
+}
+
+type Backing = NonNullable<CreateImage['backing']>;
+
+interface Wanted {
+  readonly file: string;
+  readonly format: string;
+  readonly backing: Backing | null;
+}
+
+function planImage(device: PlannedDevice, { file, format, backing }: Wanted, context: PlanContext): void {
+  const size = param<number>(device, 'size');
+  if (size === null && !backing) return;
+  const program = context.facts.programs['qemu-img'];
+  const { origin } = device.params[size === null ? 'backing' : 'size'] ?? device;
+  context.require({
+    kind: 'program',
+    program: 'qemu-img',
+    ...(program !== undefined && { path: program }),
+    help: 'install the package qemu-utils (Debian, Ubuntu) or qemu-img (Fedora, Arch)',
+    origin,
+  });
+  context.step({
+    do: 'create-image',
+    path: file,
+    format,
+    ...(size !== null && { size }),
+    preallocation: param<string>(device, 'preallocation') ?? 'off',
+    ...(backing && { backing }),
+    program: program ?? 'qemu-img',
+    origin,
+  });
+}
+
+/** What is there already is never changed, so what the file says of it may differ from what it is. */
+function compareImage(device: PlannedDevice, file: string, { facts, note, require }: PlanContext): void {
+  const { format, virtualSize, size: bytes, backing } = facts.paths[file] ?? {};
+  const size = param<number>(device, 'size');
+  const is = virtualSize ?? (format === 'raw' ? bytes : undefined);
+  if (size !== null && is !== undefined && is !== size)
+    note({
+      severity: 'warning',
+      code: 'size-differs',
+      message: `${device.id}: ${file} is there already, with ${formatSize(is)}; \`size: ${formatSize(size)}\` is for a disk that is not`,
+      help: is < size ? `let it grow, with the VM stopped: qemu-img resize ${file} ${formatSize(size)}` : undefined,
+      origin: device.params['size']?.origin,
+    });
+  const given = param<string>(device, 'backing');
+  const origin = device.params['backing']?.origin ?? device.origin;
+  if (given === null && backing !== undefined)
+    require({
+      kind: 'path',
+      path: backing,
+      access: 'read',
+      type: 'image',
+      help: `${file} is laid over it; without it, that is of no use`,
+      origin: device.params['file']?.origin,
+    });
+  else if (given !== null && format !== undefined && backing !== given)
+    require({
+      kind: 'unmet',
+      code: 'backing-differs',
+      message: `${device.id}: ${file} is laid over ${backing ?? 'nothing'}, not over ${given}; the guest would find its data mixed up`,
+      help:
+        backing === undefined
+          ? 'leave out `backing`, or name another file'
+          : `write \`backing: ${backing}\`, or name another file`,
+      origin,
+    });
 }
 
 /**
  * A format given or told by the name stands. Only then are the first bytes asked, and never against the name: a guest can
  * write a qcow2 header into its raw disk and have the next start open files of the host for it.
  */
-function chooseFormat(device: PlannedDevice, file: string, context: PlanContext): string {
-  const given = param<string>(device, 'format') ?? 'auto';
+function chooseFormat(device: PlannedDevice, key: string, formatKey: string, context: PlanContext): string {
+  const file = param<string>(device, key) ?? '';
+  const given = param<string>(device, formatKey) ?? 'auto';
   const found = context.facts.paths[file]?.format;
   if (given !== 'auto') return given;
   if (protocolOf(file, context) === 'host_device') return 'raw';
@@ -32,8 +133,8 @@ function chooseFormat(device: PlannedDevice, file: string, context: PlanContext)
         kind: 'unmet',
         code: 'format-unclear',
         message: `${device.id}: ${file} looks like ${found}, though its name says ${named ?? 'raw'}`,
-        origin: device.params['file']?.origin,
-        help: `write \`format: ${found}\` if that is right, \`format: ${named ?? 'raw'}\` if the guest wrote it`,
+        origin: device.params[key]?.origin,
+        help: `write \`${formatKey}: ${found}\` if that is right, \`${formatKey}: ${named ?? 'raw'}\` if the guest wrote it`,
       });
     return named ?? found;
   }
