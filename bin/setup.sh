@@ -46,7 +46,10 @@ vncviewer tigervnc-viewer tigervnc tigervnc
 xdotool xdotool xdotool xdotool
 /usr/libexec/virtiofsd,/usr/lib/qemu/virtiofsd,/usr/lib/virtiofsd virtiofsd,qemu-system-common virtiofsd virtiofsd
 passt passt passt passt
+openssl openssl openssl openssl
 ip iproute2 iproute iproute2
+losetup mount util-linux util-linux
+useradd passwd shadow-utils shadow
 python3 python3 python3 python
 ps procps procps-ng procps-ng
 END

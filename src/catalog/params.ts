@@ -121,7 +121,7 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
     // YAML reads `off` as text but `false` as a boolean; both mean the same to whoever writes them.
     const word = node.value === true ? 'on' : node.value === false ? 'off' : (node.source ?? String(node.value));
     if (values.includes(word)) return { value: word };
-    return { message: `${showValue(node.value)}; use ${listOf(values)}`, help: suggestion(word, values) };
+    return { message: `${showValue(node.value)}; use ${listOf(values)}`, help: suggestion(word, values) ?? spec.help };
   },
   mac(node, spec) {
     const text = String(node.value);

@@ -37,6 +37,7 @@ const param = z
     default: z.union([scalar, z.null(), z.array(z.string())]).optional(),
     example: z.union([scalar, z.array(z.string())]).optional(),
     derive: z.enum(['mac', 'serial']).optional(),
+    help: z.string().optional(),
     of: z.union([z.array(z.union([z.string(), z.number(), z.boolean()])).min(1), z.enum(TYPES)]).optional(),
     min: z.number().optional(),
     max: z.number().optional(),

@@ -36,6 +36,8 @@ export interface ParamSpec {
   readonly derive?: 'mac' | 'serial';
   /** The values of an `enum`; the item type of a `list`; the words of a `word` that mean something by themselves. */
   readonly of?: readonly string[] | ParamType;
+  /** Said when a value is refused: where else it is taken. */
+  readonly help?: string;
   readonly min?: number;
   readonly max?: number;
   /** What must be there when the VM starts: of a `path`, or of a `word` that names a network interface of the host. */

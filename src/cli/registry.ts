@@ -33,12 +33,13 @@ export const VERBS: Verbs = {
   plan: { summary: 'tell everything a start would do', load: () => import('./verbs/plan.ts') },
   reference: { summary: 'print what a section of a VM file may say', load: () => import('./verbs/reference.ts') },
   setup: {
-    summary: 'set the host up, as root, for what VMs may not do by themselves',
+    summary: 'prepare this host for what VMs cannot do by themselves',
     verbs: {
       group: {
         summary: 'print what gives a group the devices, or install it',
         load: () => import('./verbs/setup-group.ts'),
       },
+      tls: { summary: 'make certificates for screens on the network', load: () => import('./verbs/setup-tls.ts') },
       undo: { summary: 'put back all that setup has changed', load: () => import('./verbs/setup-undo.ts') },
     },
   },

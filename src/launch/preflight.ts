@@ -9,6 +9,7 @@ import { closeHanded, openDescriptors } from './descriptor.ts';
 import { reasonOf } from './host-fault.ts';
 import { findImageUser } from './image-lock.ts';
 import { findInherited, inheritedFor } from './inherited.ts';
+import { readPassword } from './password.ts';
 import { checkPort } from './port.ts';
 import { checkRoom } from './room.ts';
 
@@ -37,6 +38,7 @@ export async function preflight(plan: Plan, surroundings: Surroundings): Promise
   for (const requirement of plan.requirements)
     if (requirement.kind !== 'path' || !inherited.includes(requirement.path))
       found.push(await check(requirement, surroundings));
+  for (const password of plan.qemu.passwords) found.push(...told(() => readPassword(password)));
   // What is missing or denied is told already, in words of its own.
   if (!found.some((one) => one?.severity === 'error'))
     found.push(...plan.qemu.descriptors.filter((one) => !inheritedFor(one)).flatMap(tryToOpen));
@@ -50,8 +52,13 @@ export async function preflight(plan: Plan, surroundings: Surroundings): Promise
 }
 
 function tryToOpen(descriptor: Descriptor): readonly Diagnostic[] {
+  return told(() => closeHanded(openDescriptors([descriptor])));
+}
+
+/** The faults of an attempt. */
+function told(attempt: () => unknown): readonly Diagnostic[] {
   try {
-    closeHanded(openDescriptors([descriptor]));
+    attempt();
     return [];
   } catch (error) {
     if (error instanceof EzvmError) return error.diagnostics;

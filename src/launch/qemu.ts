@@ -4,6 +4,7 @@ import { EXIT, fault } from '../core/diagnostic.ts';
 import { connectQmp, type QmpClient, QmpError, QmpLost } from '../qemu/qmp.ts';
 import { type Child, lastWords } from './child.ts';
 import { closeHanded, openDescriptors } from './descriptor.ts';
+import { setPasswords } from './password.ts';
 import { refusal } from './refusal.ts';
 import { findDead, rejectOnDeath } from './sidecar.ts';
 import { record, type Start, startRecorded } from './start.ts';
@@ -38,6 +39,7 @@ export async function startQemu(start: Start): Promise<NonNullable<Start['qemu']
     const answer = Promise.race([greet(child), rejectOnDeath(start)]);
     const qmp = await start.interruption.race(answer);
     await start.step('qemu: ready');
+    await setPasswords(qmp, qemu.passwords, PATIENCE);
     return { child, qmp };
   } catch (error) {
     child.channel?.destroy();

@@ -24,6 +24,7 @@ import { type PlanContext, type PlannedDevice, param, type Resolved } from './de
 import { emitOptions, emitSidecars, guestTexts, namesOf, substituteText } from './expand.ts';
 import { gatherDevices } from './gather.ts';
 import { findNetworkClashes, linkRequirements, networkRequirements } from './network.ts';
+import { passwordsOf } from './passwords.ts';
 import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
 import { confineQemu, confineSidecar } from './privileges.ts';
 import {
@@ -151,6 +152,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
       argv: [binary, ...renderOptions(handed.options, 'json', context.version)],
       descriptors: handed.descriptors,
       wrapper: confineQemu(relaxed, facts),
+      passwords: passwordsOf(devices),
       relaxed,
     },
     sidecars: emitted.flatMap(({ sidecars }) =>

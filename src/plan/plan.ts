@@ -50,6 +50,8 @@ export interface PlannedQemu {
   readonly wrapper: readonly string[];
   /** What is opened for QEMU and handed to it: it may then use that one thing, and open nothing by itself. */
   readonly descriptors: readonly Descriptor[];
+  /** Set before the guest runs. */
+  readonly passwords: readonly Password[];
   /** Where QEMU is less confined than it could be; empty when its whole sandbox is on. */
   readonly relaxed: readonly Relaxation[];
 }
@@ -67,6 +69,14 @@ export interface Descriptor {
   readonly exclusive: boolean;
   /** QEMU finds it as `/dev/fdset/<fd>`; else an option names the bare number. */
   readonly fdset: boolean;
+  readonly origin?: Origin | undefined;
+}
+
+/** A password that QEMU is told over QMP, so that it stands in no command line. */
+export interface Password {
+  readonly protocol: 'spice' | 'vnc';
+  /** It is the first line of this file. */
+  readonly file: string;
   readonly origin?: Origin | undefined;
 }
 

@@ -46,8 +46,9 @@ function madeBy(steps: readonly Step[], path: string): { made?: { bytes: number;
 export function portRequirements(options: readonly QemuOption[]): Requirement[] {
   return options.flatMap(({ name, args, origin }): Requirement[] => {
     if (typeof args !== 'object') return [];
-    if (name === 'spice' && typeof args['port'] === 'number')
-      return [{ kind: 'port', host: String(args['addr'] ?? '127.0.0.1'), port: args['port'], protocol: 'tcp', origin }];
+    const port = name === 'spice' ? (args['port'] ?? args['tls-port']) : undefined;
+    if (typeof port === 'number')
+      return [{ kind: 'port', host: String(args['addr'] ?? '127.0.0.1'), port, protocol: 'tcp', origin }];
     const vnc = name === 'vnc' ? /^\[?([^\]]+)\]?:(\d+)$/.exec(String(args['vnc'])) : null;
     if (vnc) return [{ kind: 'port', host: vnc[1] ?? '', port: 5900 + Number(vnc[2]), protocol: 'tcp', origin }];
     if (name !== 'netdev' || !Array.isArray(args['hostfwd'])) return [];

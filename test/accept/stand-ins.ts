@@ -12,6 +12,7 @@ import {
 import { createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { HostFacts } from '../../src/host/facts.ts';
+import { makeCertificates } from '../../src/launch/certificates.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { QemuOption, QemuProps } from '../../src/qemu/option.ts';
 import { INSTALLED } from './desktop.ts';
@@ -182,6 +183,12 @@ export function furnish(plan: Plan, dir: string): void {
     if (type === 'device') make(path, () => sparse(path, 128 * MIB));
     else if (type === 'image') make(path, () => sparse(path, 4 * MIB));
     else if (type === 'directory') mkdirSync(path, { recursive: true });
+    if (
+      plan.qemu.options.some(
+        ({ args: given }) => typeof given === 'object' && [given['x509-dir'], given['dir']].includes(path),
+      )
+    )
+      makeCertificates(path, ['localhost']);
     else if (type === 'file') make(path, () => writeFileSync(path, kernel()));
   }
 }

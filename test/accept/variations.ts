@@ -42,6 +42,7 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
           ifname: `ez${process.pid}-${basename(place)}`,
           bridge: 'br0',
           host: '192.168.76.2',
+          addr: '127.0.0.1',
           dhcpstart: '192.168.76.9',
           dns: '192.168.76.3',
           interface: WITH_NETWORK,

@@ -116,6 +116,7 @@ export function buildPlan(lab: Lab, changes: PlanChanges = {}): Plan {
       options,
       argv: [changes.binary ?? QEMU, ...renderOptions(options, 'json', { major: 7, minor: 2, micro: 0 })],
       wrapper: [],
+      passwords: [],
       descriptors: changes.descriptors ?? [],
       relaxed: [],
     },

@@ -18,6 +18,7 @@ const POINTERS: {
   audiodev: 'audiodev',
   'throttle-group': 'object',
   'password-secret': 'object',
+  'tls-creds': 'object',
   // The node that a filter is before; a file's own node has no name.
   'blockdev.file': 'node',
 };

@@ -61,6 +61,7 @@ function understood({ qemu, sidecars }: Plan, old = '', text = ''): unknown {
   const all = {
     dialects: DIALECTS.map(({ style, version }) => understand(renderOptions(qemu.options, style, version))),
     sidecars: sidecars.map(({ argv }) => argv),
+    passwords: qemu.passwords.map(({ protocol, file }) => [protocol, file]),
   };
   return old === '' ? all : replaceText(all, old, text);
 }

@@ -1,7 +1,7 @@
 import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
 
 /** Needs code because where the picture comes from is a matter of the SPICE or VNC server, which is another section's. */
-export function resolveViewer(device: PlannedDevice, { devices, runDir, note }: PlanContext): Resolved {
+export function resolveViewer(device: PlannedDevice, { devices, runDir, note, refuse }: PlanContext): Resolved {
   const hasChannel = devices.some(({ section, template }) => section === 'usb' && template.type === 'redirection');
   if (param<boolean>(device, 'redirect-usb') && !hasChannel)
     note({
@@ -13,6 +13,13 @@ export function resolveViewer(device: PlannedDevice, { devices, runDir, note }: 
     });
   const protocol = device.template.type === 'vnc' ? 'vnc' : 'spice';
   const server = devices.find(({ section }) => section === protocol);
+  if (server?.template.type === 'network')
+    refuse({
+      code: 'combination-refused',
+      message: `${device.id} shows the screen here, and ${protocol} is for viewers on other machines`,
+      help: 'write `display: none`, or `display: gtk` for a window of QEMU’s own',
+      origin: device.origin,
+    });
   if (server?.template.type === 'tcp') {
     const host = clientHost(param<string>(server, 'addr') ?? '127.0.0.1');
     const number = param<number>(server, 'number');
