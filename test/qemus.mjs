@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// Gets the QEMUs of other Debian releases, for the tests that start every option in each of them. Packages are downloaded
-// and unpacked into a folder of the user's cache, never installed; any user can run it.
+// Gets the QEMUs of other Debian releases, for the tests that start every option in each of them, and the Looking Glass
+// client that only the newest has. Packages are downloaded and unpacked into a folder of the user's cache, never installed;
+// any user can run it.
 //
 //   node test/qemus.mjs               gets what is not there yet
 //   node test/qemus.mjs --refresh     gets all of them anew
@@ -23,15 +24,20 @@ const UNUSED = ['doc', 'icons', 'info', 'iso-codes', 'locale', 'man', 'perl5'];
 const MIB = 1024 * 1024;
 const SPACE = 1500 * MIB;
 
+/** Releases that have the Looking Glass client; its letters come from a font of its own choice. */
+const WITH_CLIENT = ['sid'];
+const CLIENT_PACKAGES = ['looking-glass-client', 'fonts-dejavu-core'];
+
 /** Below a release's root. */
 const QEMU = 'usr/bin/qemu-system-x86_64';
+const CLIENT = 'usr/bin/looking-glass-client';
 const LOADER = 'usr/lib64/ld-linux-x86-64.so.2';
 
 const { values: flags } = parseArgs({ options: { refresh: { type: 'boolean' }, list: { type: 'boolean' } } });
 // This machine's own needs no getting.
 const suites = Object.keys(SUITES).filter((suite) => suite !== osRelease('VERSION_CODENAME'));
 if (flags.list) process.stdout.write(JSON.stringify(suites.map(describe)));
-else for (const suite of suites) if (flags.refresh || !describe(suite).binary) provide(suite);
+else for (const suite of suites) if (flags.refresh || !isWhole(suite)) provide(suite);
 
 /** Where the QEMU of a release lies: the program `qemu-system-x86_64` and the folder `firmware`. */
 function placeOf(suite) {
@@ -44,9 +50,16 @@ function describe(suite) {
   const place = placeOf(suite);
   const release = SUITES[suite];
   const binary = join(place, 'qemu-system-x86_64');
-  if (fs.existsSync(binary)) return { release, binary, firmware: join(place, 'firmware') };
+  const client = join(place, 'looking-glass-client');
+  if (fs.existsSync(binary))
+    return { release, binary, firmware: join(place, 'firmware'), ...(fs.existsSync(client) && { client }) };
   const reason = reasonFile(suite);
   return { release, reason: fs.existsSync(reason) ? fs.readFileSync(reason, 'utf8') : 'node test/qemus.mjs gets it' };
+}
+
+function isWhole(suite) {
+  const { binary, client } = describe(suite);
+  return binary !== undefined && (client !== undefined || !WITH_CLIENT.includes(suite));
 }
 
 function reasonFile(suite) {
@@ -95,7 +108,7 @@ function getQemu(suite, place) {
       throw new Error(`${SPACE / MIB} MiB are needed in ${work}, and ${Math.floor((bavail * bsize) / MIB)} are free`);
     unpack(download(suite, join(work, 'apt')), join(work, 'root'));
     describeFirmware(join(work, 'root'), join(work, 'firmware'), place);
-    writeStarter(join(work, 'qemu-system-x86_64'), place);
+    writeStarters(suite, work, place);
     fs.rmSync(join(work, 'apt'), { recursive: true });
     run(join(work, 'root', LOADER), [
       '--library-path',
@@ -142,7 +155,8 @@ function download(suite, dir) {
   fs.writeFileSync(join(dir, 'apt.conf'), `${[...settings, ...network].join('\n')}\n`);
   const env = { ...process.env, APT_CONFIG: join(dir, 'apt.conf') };
   run('apt-get', ['update', '--error-on=any'], { env });
-  run('apt-get', ['install', '--yes', '--download-only', ...PACKAGES], { env });
+  const packages = WITH_CLIENT.includes(suite) ? [...PACKAGES, ...CLIENT_PACKAGES] : PACKAGES;
+  run('apt-get', ['install', '--yes', '--download-only', ...packages], { env });
   const debs = fs.readdirSync(join(dir, 'archives')).filter((name) => name.endsWith('.deb'));
   return debs.map((name) => join(dir, 'archives', name));
 }
@@ -186,19 +200,25 @@ function libraries(root) {
   return ['', '/pulseaudio'].map((folder) => `${root}/usr/lib/x86_64-linux-gnu${folder}`).join(':');
 }
 
-/** A program that runs QEMU with its own release's libraries, modules and data, among the files of this machine. */
-function writeStarter(file, place) {
+/** Programs that run those of a release with its own libraries, modules and data, among the files of this machine. */
+function writeStarters(suite, folder, place) {
   const root = join(place, 'root');
   const share = join(root, 'usr/share');
-  const lines = [
-    '#!/bin/sh',
-    // Of the same release as the libraries: PipeWire's crashes with the modules of another.
-    ...Object.entries({ QEMU_MODULE_DIR: 'qemu', PIPEWIRE_MODULE_DIR: 'pipewire-0.3', SPA_PLUGIN_DIR: 'spa-0.2' }).map(
-      ([name, dir]) => `export ${name}='${root}/usr/lib/x86_64-linux-gnu/${dir}'`,
-    ),
-    `exec '${root}/${LOADER}' --library-path '${libraries(root)}' '${root}/${QEMU}' -L '${share}/qemu' -L '${share}/seabios' "$@"`,
-  ];
-  fs.writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o755 });
+  const write = (name, program, ...args) => {
+    const lines = [
+      '#!/bin/sh',
+      // Of the same release as the libraries: PipeWire's crashes with the modules of another.
+      ...Object.entries({
+        QEMU_MODULE_DIR: 'qemu',
+        PIPEWIRE_MODULE_DIR: 'pipewire-0.3',
+        SPA_PLUGIN_DIR: 'spa-0.2',
+      }).map(([variable, dir]) => `export ${variable}='${root}/usr/lib/x86_64-linux-gnu/${dir}'`),
+      `exec '${root}/${LOADER}' --library-path '${libraries(root)}' '${root}/${program}' ${[...args, '"$@"'].join(' ')}`,
+    ];
+    fs.writeFileSync(join(folder, name), `${lines.join('\n')}\n`, { mode: 0o755 });
+  };
+  write('qemu-system-x86_64', QEMU, `-L '${share}/qemu'`, `-L '${share}/seabios'`);
+  if (WITH_CLIENT.includes(suite)) write('looking-glass-client', CLIENT);
 }
 
 function run(program, args, options = {}) {

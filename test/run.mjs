@@ -23,7 +23,7 @@ const TIERS = {
   accept: (name) => prepared(name, 'test/qemus.mjs'),
   fault: vitest,
   privilege: vitest,
-  gui: vitest,
+  gui: (name) => prepared(name, 'test/qemus.mjs'),
   boot: (name) => prepared(name, 'etc/demo/guest.mjs'),
   l1: (name) => prepared(name, 'etc/demo/guest.mjs'),
 };

@@ -4,14 +4,20 @@ import {
   constants,
   copyFileSync,
   existsSync,
+  fchmodSync,
   fsyncSync,
+  ftruncateSync,
+  lstatSync,
   mkdirSync,
   openSync,
   renameSync,
+  rmSync,
+  statfsSync,
   statSync,
 } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { EXIT, fault } from '../core/diagnostic.ts';
+import { formatSize } from '../core/size.ts';
 import type { Step } from '../plan/plan.ts';
 import { hostFault } from './host-fault.ts';
 import { createImage } from './image.ts';
@@ -26,7 +32,9 @@ export async function perform(start: Start, step: Step): Promise<void> {
     const doing = `make the directory ${step.path}`;
     await attempt(doing, () => makeDir(start, step.path, step.mode, step.keep));
   } else if (step.do === 'create-image') await attempt(`create the disk ${step.path}`, () => createImage(start, step));
-  else await attempt(`copy ${step.from} to ${step.to}`, () => copyOnce(start, step.from, step.to, step.mode));
+  else if (step.do === 'copy')
+    await attempt(`copy ${step.from} to ${step.to}`, () => copyOnce(start, step.from, step.to, step.mode));
+  else await attempt(`make the memory file ${step.path}`, () => makeMemoryFile(start, step.path, step.size, step.mode));
 }
 
 async function makeDir(start: Start, path: string, mode: number, keep: boolean): Promise<void> {
@@ -60,6 +68,34 @@ async function copyOnce(start: Start, from: string, to: string, mode: number): P
   await start.step(`copy ${name}: rename`);
   renameSync(temporary, to);
   await start.step(`copy ${name}: renamed`);
+}
+
+async function makeMemoryFile(start: Start, path: string, size: number, mode: number): Promise<void> {
+  const name = basename(path);
+  const stale = lstatSync(path, { throwIfNoEntry: false });
+  // Everybody may make files there: one of somebody else's would let him watch, and change what the guest shows.
+  if (stale && (!stale.isFile() || stale.uid !== process.geteuid?.()))
+    throw fault(EXIT.host, 'path-denied', `${path} is there, and not a file of yours`, {
+      help: 'give `device` another name, or have its owner remove it',
+    });
+  const { bavail, bsize } = statfsSync(dirname(path));
+  if (bavail * bsize < size)
+    throw fault(EXIT.host, 'memory-short', `${dirname(path)} has no room for ${formatSize(size)} of shared memory`, {
+      help: `see what takes it: ls -l ${dirname(path)}`,
+    });
+  await start.step(`memory ${name}: intend`);
+  start.journal.record({ change: 'temporary', path });
+  await start.step(`memory ${name}: make`);
+  // A new file, whose size is right and which holds nothing of an earlier run: that one may still be mapped.
+  rmSync(path, { force: true });
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, mode);
+  try {
+    fchmodSync(fd, mode);
+    ftruncateSync(fd, size);
+  } finally {
+    closeSync(fd);
+  }
+  await start.step(`memory ${name}: made`);
 }
 
 async function attempt(doing: string, act: () => Promise<void>): Promise<void> {

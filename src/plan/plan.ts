@@ -171,6 +171,8 @@ export type Step =
   | { readonly do: 'mkdir'; readonly path: string; readonly mode: number; readonly keep: boolean }
   /** Made once, then it belongs to the VM: UEFI variables. */
   | { readonly do: 'copy'; readonly from: string; readonly to: string; readonly mode: number }
+  /** Made anew for each run and gone with it: memory that QEMU shares with a program beside it. `size` is in bytes. */
+  | { readonly do: 'memory-file'; readonly path: string; readonly size: number; readonly mode: number }
   | CreateImage;
 
 /** Made once by `qemu-img`, then it is the user's: a disk that was not there. */

@@ -65,6 +65,9 @@ export function startPaused(
       else if (step.do === 'copy') {
         mkdirSync(dirname(step.to), { recursive: true });
         copyFileSync(step.from, step.to);
+      } else {
+        writeFileSync(step.path, '');
+        truncateSync(step.path, step.size);
       }
     }
     for (const { args } of plan.qemu.options)
@@ -88,6 +91,7 @@ export function startPaused(
       return await judge(argv, ask);
     } finally {
       await Promise.all(sidecars.map(end));
+      for (const step of plan.steps) if (step.do === 'memory-file') rmSync(step.path, { force: true });
     }
   });
 }

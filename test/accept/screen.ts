@@ -24,7 +24,8 @@ export async function openScreen(folder?: string): Promise<Screen> {
   if (XVFB === undefined) return { env: {}, close: async () => {} };
   // Without -noreset it starts anew when the last window is gone, under the feet of the next.
   const options = ['-displayfd', '3', '-noreset', '-screen', '0', '1024x768x24', '-nolisten', 'tcp'];
-  if (folder !== undefined) options.push('-fbdir', folder);
+  // Other users of the machine may open windows as well.
+  if (folder !== undefined) options.push('-fbdir', folder, '-ac');
   const words = ['--pdeathsig=KILL', XVFB, ...options];
   const child = spawn('/usr/bin/setpriv', words, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
   const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));

@@ -180,7 +180,7 @@ export function furnish(plan: Plan, dir: string): void {
   for (const requirement of plan.requirements) {
     if (requirement.kind !== 'path' || !requirement.path.startsWith(dir)) continue;
     const { path, type } = requirement;
-    if (type === 'device') make(path, () => sparse(path, 128 * MIB));
+    if (type === 'device') make(path, () => sparse(path, mappedSize(plan, path) ?? 128 * MIB));
     else if (type === 'image') make(path, () => sparse(path, 4 * MIB));
     else if (type === 'directory') mkdirSync(path, { recursive: true });
     if (
@@ -191,6 +191,13 @@ export function furnish(plan: Plan, dir: string): void {
       makeCertificates(path, ['localhost']);
     else if (type === 'file') make(path, () => writeFileSync(path, kernel()));
   }
+}
+
+/** The bytes that QEMU wants of a device it maps. */
+function mappedSize({ qemu }: Plan, path: string): number | undefined {
+  for (const { args } of qemu.options)
+    if (typeof args === 'object' && args['mem-path'] === path && typeof args['size'] === 'number') return args['size'];
+  return undefined;
 }
 
 function make(path: string, act: () => void): void {

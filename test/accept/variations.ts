@@ -96,8 +96,9 @@ export function requiredOf({ template: { params } }: DeviceType, surroundings: S
 }
 
 /** A device of the host's is none here, whatever its default is, and QEMU would make a file of that name; a port is taken. */
-function isRequired({ type, required, expect, default: fallback }: ParamSpec): boolean {
-  return required === true || ((expect === 'device' || type === 'port') && fallback !== undefined);
+function isRequired({ type, required, default: fallback }: ParamSpec): boolean {
+  if (required === true || (type === 'port' && fallback !== undefined)) return true;
+  return type === 'path' && String(fallback).startsWith('/dev/');
 }
 
 export interface Variation {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,24 +24,35 @@ export class Desk {
   readonly machine: Machine;
   readonly #screen: Screen;
   readonly #folder: string;
+  /** Whose the VM is, where that is somebody else. */
+  readonly #uid: number | undefined;
 
-  private constructor(machine: Machine, screen: Screen, folder: string) {
+  private constructor(machine: Machine, screen: Screen, folder: string, uid: number | undefined) {
+    this.#uid = uid;
     this.machine = machine;
     this.#screen = screen;
     this.#folder = folder;
   }
 
   /** Opens the screen; the VM is described by `yaml`, beside its disk and its card. */
-  static async open(yaml: string, guest: Guest = 'painter'): Promise<Desk> {
+  static async open(yaml: string, { guest = 'painter', uid }: { guest?: Guest; uid?: number } = {}): Promise<Desk> {
     const folder = mkdtempSync(join(tmpdir(), 'ezvm-gui-'));
     const screen = await openScreen(folder);
     const machine = new Machine(
       `template: none\nfirmware: bios\nmachine: pc\nmemory: 32M\ngpu: std\nserial: log\ndisks: [{ file: guest.raw, bus: ide }]\n${yaml}\n`,
+      uid === undefined ? [] : ['/usr/bin/setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'],
     );
     Object.assign(machine.env, { WAYLAND_DISPLAY: undefined, XAUTHORITY: undefined, ...screen.env });
     mkdirSync(join(machine.dir, 'run'), { mode: 0o700 });
     writeGuestDisk(join(machine.dir, 'guest.raw'), guest);
-    return new Desk(machine, screen, folder);
+    const desk = new Desk(machine, screen, folder, uid);
+    desk.handOver();
+    return desk;
+  }
+
+  /** Gives all that is in the VM's folder to its owner. */
+  handOver(): void {
+    if (this.#uid !== undefined) execFileSync('chown', ['-R', `${this.#uid}:${this.#uid}`, this.machine.dir]);
   }
 
   get display(): string {

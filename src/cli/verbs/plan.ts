@@ -45,6 +45,8 @@ function printPlan(plan: Plan): string {
 function describeStep(step: Step): string {
   if (step.do === 'mkdir') return `make the directory ${step.path}`;
   if (step.do === 'copy') return `copy ${step.from} to ${step.to}, unless that exists`;
+  if (step.do === 'memory-file')
+    return `make the file ${step.path} of ${formatSize(step.size)}, for you alone and for this run`;
   const { path, format, size, preallocation, backing } = step;
   const what = [
     format,

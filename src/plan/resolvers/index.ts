@@ -2,6 +2,7 @@ import type { Resolver } from '../device.ts';
 import { resolveAudio } from './audio.ts';
 import { resolveCpu } from './cpu.ts';
 import { resolveDisk } from './disk.ts';
+import { resolveLookingGlass } from './looking-glass.ts';
 import { resolveMachine } from './machine.ts';
 import { resolveMacvtap } from './macvtap.ts';
 import { resolvePasst } from './passt.ts';
@@ -19,6 +20,7 @@ export const RESOLVERS: { readonly [name: string]: Resolver } = {
   audio: resolveAudio,
   cpu: resolveCpu,
   disk: resolveDisk,
+  'looking-glass': resolveLookingGlass,
   machine: resolveMachine,
   macvtap: resolveMacvtap,
   passt: resolvePasst,

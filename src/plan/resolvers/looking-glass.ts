@@ -1,0 +1,52 @@
+import { formatSize } from '../../core/size.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { resolveViewer } from './viewer.ts';
+
+const MIB = 1024 * 1024;
+
+/** Needs code because the size follows from the resolution, and because a device and a file want different things. */
+export function resolveLookingGlass(device: PlannedDevice, context: PlanContext): Resolved {
+  const path = param<string>(device, 'device') ?? '';
+  const resolution = param<string>(device, 'resolution') ?? '';
+  const needed = sizeFor(resolution, param<boolean>(device, 'hdr') === true);
+  const size = param<number>(device, 'size') ?? needed;
+  const origin = (name: string): PlannedDevice['origin'] => device.params[name]?.origin ?? device.origin;
+  const isAsked = device.params['resolution']?.origin?.file !== device.template.file;
+  if (size < needed && isAsked)
+    context.note({
+      severity: 'warning',
+      code: 'memory-small',
+      message: `display.size is ${formatSize(size)}; ${resolution} takes ${formatSize(needed)}, and what is below will be cut off`,
+      help: 'leave out `size` or `resolution`',
+      origin: origin('size'),
+    });
+  // QEMU's ivshmem takes no other.
+  if (2 ** Math.round(Math.log2(size)) !== size)
+    context.refuse({
+      code: 'value-refused',
+      message: `display.size is ${formatSize(size)}, which is no power of two`,
+      help: `leave it out for ${formatSize(needed)}`,
+      origin: origin('size'),
+    });
+  if (path.startsWith('/dev/shm/')) context.step({ do: 'memory-file', path, size, mode: 0o600 });
+  else
+    context.require({
+      kind: 'path',
+      path,
+      access: 'write',
+      type: 'device',
+      help: `load the module: modprobe kvmfr static_size_mb=${size / MIB}; or do without, by a file: \`device: /dev/shm/${context.spec.name}\``,
+      origin: origin('device'),
+    });
+  return { values: { ...resolveViewer(device, context).values, size } };
+}
+
+/**
+ * Bytes for pictures of `<width>x<height>`, by Looking Glass's own rule: two of them and 10 MiB, up to a power of two.
+ * See https://looking-glass.io/docs/B7/install_libvirt/#determining-memory
+ */
+export function sizeFor(resolution: string, hdr: boolean): number {
+  const [width = 0, height = 0] = resolution.split('x').map(Number);
+  const bytes = width * height * (hdr ? 8 : 4) * 2 + 10 * MIB;
+  return 2 ** Math.ceil(Math.log2(bytes));
+}

@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { sizeFor } from '../../src/plan/resolvers/looking-glass.ts';
+import { clientHost } from '../../src/plan/resolvers/viewer.ts';
+import { CATALOG } from '../one-device.ts';
+import { hostFacts, planOf } from '../planned.ts';
+
+const MIB = 1024 * 1024;
+
+function plan(display: string): ReturnType<typeof planOf> {
+  return planOf(
+    `template: none\nname: vm\ndisplay: { type: looking-glass, ${display} }\n`,
+    CATALOG,
+    hostFacts('laptop'),
+  );
+}
+
+describe('the memory of Looking Glass', () => {
+  // The table in its own documentation.
+  it.each([
+    ['1920x1080', 32, 64],
+    ['1920x1200', 32, 64],
+    ['2560x1440', 64, 128],
+    ['3840x2160', 128, 256],
+  ])('for %s is %i MiB, and %i with HDR', (resolution, sdr, hdr) => {
+    expect(sizeFor(resolution, false)).toBe(sdr * MIB);
+    expect(sizeFor(resolution, true)).toBe(hdr * MIB);
+  });
+
+  it('is a file where a file is meant, and a device else', () => {
+    const file = plan('device: /dev/shm/vm, resolution: 1920x1080');
+    expect(file.steps).toContainEqual({ do: 'memory-file', path: '/dev/shm/vm', size: 32 * MIB, mode: 0o600 });
+    expect(file.requirements).not.toContainEqual(expect.objectContaining({ path: '/dev/shm/vm' }));
+    const device = plan('resolution: 2560x1440');
+    expect(device.steps.filter((step) => step.do === 'memory-file')).toEqual([]);
+    expect(device.requirements).toContainEqual(
+      expect.objectContaining({
+        path: '/dev/kvmfr0',
+        type: 'device',
+        help: expect.stringContaining('static_size_mb=64'),
+      }),
+    );
+  });
+
+  it('may be given, but is a power of two, and told when it is too little', () => {
+    expect(plan('size: 256M').notes).toEqual(plan('').notes);
+    expect(plan('size: 32M').notes).toEqual(plan('').notes);
+    expect(plan('size: 32M, resolution: 2560x1440').notes).toContainEqual(
+      expect.objectContaining({ code: 'memory-small' }),
+    );
+    expect(() => plan('size: 48M')).toThrow('48M, which is no power of two');
+  });
+});
+
+describe('the address of a server, for a client beside it', () => {
+  it.each([
+    ['0.0.0.0', '127.0.0.1'],
+    ['', '127.0.0.1'],
+    ['::', '::1'],
+    ['192.168.1.2', '192.168.1.2'],
+    ['::1', '::1'],
+  ])('%j is %s', (addr, host) => expect(clientHost(addr)).toBe(host));
+});
