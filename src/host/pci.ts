@@ -16,8 +16,8 @@ export interface PciFunction {
 }
 
 /** The PCI function at an address such as `0000:01:00.0`; undefined where there is none. */
-export function readPci(address: string): PciFunction | undefined {
-  const dir = `/sys/bus/pci/devices/${address}`;
+export function readPci(address: string, sys = '/sys'): PciFunction | undefined {
+  const dir = `${sys}/bus/pci/devices/${address}`;
   try {
     const read = (name: string): string => readFileSync(`${dir}/${name}`, 'latin1').trim();
     const driver = linkName(`${dir}/driver`);
@@ -35,7 +35,8 @@ export function readPci(address: string): PciFunction | undefined {
   }
 }
 
-function linkName(path: string): string | undefined {
+/** The last part of where a link leads; undefined where there is none. */
+export function linkName(path: string): string | undefined {
   try {
     return basename(readlinkSync(path));
   } catch {

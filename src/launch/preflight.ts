@@ -12,6 +12,7 @@ import { findInherited, inheritedFor } from './inherited.ts';
 import { readPassword } from './password.ts';
 import { checkPort } from './port.ts';
 import { checkRoom } from './room.ts';
+import { checkLockedMemory, checkVfio } from './vfio.ts';
 
 /** Bytes of a socket's path that the kernel takes, without the closing NUL. */
 const LONGEST_SOCKET_PATH = 107;
@@ -37,7 +38,7 @@ export async function preflight(plan: Plan, surroundings: Surroundings): Promise
   const inherited = findInherited().map(({ path }) => path);
   for (const requirement of plan.requirements)
     if (requirement.kind !== 'path' || !inherited.includes(requirement.path))
-      found.push(await check(requirement, surroundings));
+      found.push(...[await check(requirement, surroundings)].flat());
   for (const password of plan.qemu.passwords) found.push(...told(() => readPassword(password)));
   // What is missing or denied is told already, in words of its own.
   if (!found.some((one) => one?.severity === 'error'))
@@ -68,12 +69,17 @@ function told(attempt: () => unknown): readonly Diagnostic[] {
 
 type Of<Kind extends Requirement['kind']> = Extract<Requirement, { kind: Kind }>;
 
-async function check(requirement: Requirement, surroundings: Surroundings): Promise<Diagnostic | undefined> {
+async function check(
+  requirement: Requirement,
+  surroundings: Surroundings,
+): Promise<Diagnostic | readonly Diagnostic[] | undefined> {
   if (requirement.kind === 'program') return checkProgram(requirement);
   if (requirement.kind === 'path') return checkPath(requirement);
   if (requirement.kind === 'port') return checkPort(requirement);
   if (requirement.kind === 'memory') return checkMemory(requirement);
   if (requirement.kind === 'session') return checkSession(requirement, surroundings);
+  if (requirement.kind === 'vfio') return checkVfio(requirement);
+  if (requirement.kind === 'locked-memory') return checkLockedMemory(requirement);
   const { code, message, help, origin } = requirement;
   return { severity: 'error', code, message, help, origin };
 }

@@ -23,6 +23,7 @@ import { addDescriptor, handOver, type WantedDescriptor } from './descriptors.ts
 import { type PlanContext, type PlannedDevice, param, type Resolved } from './device.ts';
 import { emitOptions, emitSidecars, guestTexts, namesOf, substituteText } from './expand.ts';
 import { gatherDevices } from './gather.ts';
+import { findHandedTwice, vfioRequirements } from './handed.ts';
 import { findNetworkClashes, linkRequirements, networkRequirements } from './network.ts';
 import { passwordsOf } from './passwords.ts';
 import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
@@ -106,6 +107,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   findSameTags(options, report);
   findUnspeakable(options, report);
   findMisfits(options, report);
+  findHandedTwice(options, report);
   warnOfMinimum(context);
   const newer = outdated.map(({ id, message, origin }) => ({
     kind: 'unmet' as const,
@@ -125,6 +127,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     ...networkRequirements(options, facts),
     ...glRequirements(options),
     ...sessionRequirements(options),
+    ...vfioRequirements(options, requirements),
     ...buildRequirements(
       options.filter((option) => !told.includes(targetOf(option))),
       facts,

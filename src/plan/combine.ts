@@ -7,7 +7,7 @@ import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
 /** Options that QEMU takes once; several devices may have something to say in them. */
 const SINGLETONS = new Set(['machine', 'accel', 'cpu', 'smp', 'm', 'rtc', 'boot', 'name', 'spice']);
 
-type Report = (diagnostic: Diagnostic) => void;
+export type Report = (diagnostic: Diagnostic) => void;
 
 /** Joins what several devices say in options that exist once; two different values for one property are a fault. */
 export function mergeSingletons(options: readonly QemuOption[], report: Report): QemuOption[] {

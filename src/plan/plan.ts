@@ -164,6 +164,16 @@ export type Requirement =
       readonly help?: string;
       readonly origin?: Origin | undefined;
     }
+  /** A PCI function (by address) or a mediated device (by its path in /sys) that VFIO must be able to hand over. */
+  | {
+      readonly kind: 'vfio';
+      readonly device: string;
+      /** All PCI functions that the VM is handed. */
+      readonly together: readonly string[];
+      readonly origin?: Origin | undefined;
+    }
+  /** Bytes of memory that QEMU must be allowed to lock. */
+  | { readonly kind: 'locked-memory'; readonly bytes: number; readonly origin?: Origin | undefined }
   /** Bytes of memory the guest will use. */
   | { readonly kind: 'memory'; readonly bytes: number; readonly origin?: Origin | undefined };
 

@@ -42,7 +42,12 @@ export function lack({ name, args }: QemuOption, facts: HostFacts): string | und
     case 'accel hvf':
       return 'HVF is for Macs';
     case 'device vfio-pci':
+    case 'device vfio-pci-nohotplug':
       return 'no PCI device to hand over';
+    case 'device u2f-passthru':
+      return 'no security key';
+    case 'device ccid-card-emulated':
+      return 'no database of certificates';
     case 'netdev bridge':
       return existsSync('/etc/qemu/bridge.conf') ? undefined : 'no bridge that the helper may use';
     case 'netdev tap':
@@ -81,6 +86,7 @@ export function lack({ name, args }: QemuOption, facts: HostFacts): string | und
     case 'device virtio-vga-gl':
       return facts.qemu?.devices.includes('virtio-vga-gl') ? undefined : 'this QEMU has no virtio-vga-gl';
     default:
+      if (args['driver'] === 'usb-host' && args['hostdevice'] !== undefined) return 'no USB device to hand over';
       if (name === 'device' && facts.qemu && !facts.qemu.devices.includes(String(args['driver'])))
         return `this QEMU has no ${args['driver']}`;
       return name === 'spice' && args['gl'] === true && !hasRenderNode() ? 'no render node' : undefined;

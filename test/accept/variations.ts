@@ -55,6 +55,7 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
       return (
         {
           address: BUS_ADDRESS,
+          filter: '-1:-1:-1:-1:1',
           hostport: '1.2',
           release: '1.2',
           mcast: '230.0.0.1:5558',

@@ -81,6 +81,10 @@ function describeRequirement(requirement: Requirement): string {
       return `${Math.round(requirement.bytes / 2 ** 20)} MiB of memory are free`;
     case 'session':
       return `there is ${{ screen: 'a graphical session', bus: 'a session bus', terminal: 'a terminal' }[requirement.wants]} for ${requirement.by}`;
+    case 'vfio':
+      return `${requirement.device} can be handed over by VFIO`;
+    case 'locked-memory':
+      return `${Math.round(requirement.bytes / 2 ** 20)} MiB of memory may be locked`;
     case 'unmet':
       return `(not so here) ${requirement.message}`;
   }
