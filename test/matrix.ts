@@ -71,14 +71,24 @@ function displays(given: (device: DeviceType) => Values): Choice[] {
 /** What may be left out altogether. */
 const NOTHING: Choice = { label: 'none', devices: [] };
 
+/** The boards whose processors a host with `arch` has. */
+export function boardsOf(arch: string): DeviceType[] {
+  return DEVICES.filter(({ template }) => template.board?.arch === arch);
+}
+
+/** Of those, one for each chipset: the others differ in nothing but where they put things. */
+export function chipsetsOf(arch: string): DeviceType[] {
+  return boardsOf(arch).filter(({ template }) => template.type === template.board?.name);
+}
+
 /**
- * Every board with every firmware, TPM, graphics card and display that the templates have, each with each.
+ * Every one of `boards` with every firmware, TPM, graphics card and display that the templates have, each with each.
  * @param given values for what is required
  */
-export function product(given: (device: DeviceType) => Values): Combination[] {
+export function product(boards: readonly DeviceType[], given: (device: DeviceType) => Values): Combination[] {
   const axes: { readonly [axis: string]: readonly Choice[] } = {
-    board: choicesIn('machine', given),
-    firmware: choicesIn('firmware', given),
+    board: boards.map((board) => ({ label: board.template.type, devices: [deviceWith(board, given(board))] })),
+    firmware: [NOTHING, ...choicesIn('firmware', given)],
     TPM: [NOTHING, ...choicesIn('tpm', given)],
     GPU: [NOTHING, ...choicesIn('gpu', given)],
     display: displays(given),

@@ -170,7 +170,7 @@ function emitSidecar(entry: SidecarEntry, device: PlannedDevice, names: Names, c
   const chosen = able.find(({ argv: [program = ''] }) => context.facts.programs[program]) ?? able[0];
   if (!chosen) {
     context.refuse({
-      code: 'combination-refused',
+      code: 'sidecar-refused',
       message: `no ${entry.name} can do all that ${device.id} asks for`,
       help: `each of its settings is known to some program only; see: templates/devices/${device.section}/${device.template.type}.yaml`,
       origin: device.origin,

@@ -12,7 +12,7 @@ import { variationsOf } from './variations.ts';
 
 const ACCEPTED: Verdict = { status: 'prelaunch', complaints: [] };
 /** The board cannot have it, and planning says so by name. */
-const REFUSALS = ['board-lacks', 'address-refused', 'combination-refused'];
+const REFUSALS = ['board-lacks', 'address-refused', 'combination-refused', 'sidecar-refused'];
 
 const { facts } = await probeHost({
   questions: { paths: [], interfaces: [], programs: [], arch: 'aarch64' },

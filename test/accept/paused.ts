@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterAll } from 'vitest';
+import { isListening } from '../../src/launch/endpoint.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { connectQmp, type QmpClient } from '../../src/qemu/qmp.ts';
 import { openDesktop } from './desktop.ts';
@@ -28,6 +29,8 @@ const CHATTER = [
   /info: Launching display with URI/,
   // JACK says so of every client, and keeps notes in a form that differs between its versions.
   /^jack: JACK ((in|out)put configured|unique name assigned)|DB_VERSION_MISMATCH|^BDB\d+ Build signature/,
+  // SPICE would like to tell its agent where a card sits that is not on PCI, such as ramfb.
+  /Setting device address of a display device: Not a PCI device/,
   /Gtk-WARNING.*pixbuf from icon theme|pixbuf loaders or the mime database/,
 ];
 
@@ -73,13 +76,17 @@ export function startPaused(
     for (const { args } of plan.qemu.options)
       if (typeof args === 'object' && args['mem-path'] !== undefined && !existsSync(String(args['mem-path'])))
         throw new Error(`QEMU would make the file ${args['mem-path']}`);
+    for (const { name, args } of plan.qemu.options)
+      if (name === 'netdev' && typeof args === 'object' && args['type'] === 'tap') await isFree(String(args['ifname']));
     const sidecars: ChildProcess[] = [];
     try {
       for (const { argv: words, ready, when } of plan.sidecars) {
         if (when !== 'before') continue;
+        // One that an earlier start left would pass for ready.
+        if (ready) rmSync(ready.socket, { force: true });
         const child = bound(words, ['ignore', 'ignore', 'ignore']);
         sidecars.push(child);
-        await appears(ready?.socket, child);
+        await appears(ready?.socket, child, isListening);
       }
       for (const [index, words] of nbdServers(plan).entries()) {
         const ready = join(plan.vm.stateDir, `nbd${index}.pid`);
@@ -104,6 +111,7 @@ function nbdServers({ qemu, vm }: Plan): string[][] {
     writeFileSync(image, '');
     truncateSync(image, 4 * 1024 * 1024);
     const { type, path, host, port } = args['server'] as { readonly [key: string]: string };
+    if (path !== undefined) mkdirSync(dirname(path), { recursive: true });
     const where = type === 'unix' ? [`--socket=${path}`] : [`--bind=${host}`, `--port=${port}`];
     return [['qemu-nbd', '-t', '-f', 'raw', ...where, `--export-name=${args['export'] ?? ''}`, image]];
   });
@@ -152,11 +160,22 @@ async function end(child: ChildProcess): Promise<void> {
   await gone;
 }
 
-async function appears(path: string | undefined, by: ChildProcess): Promise<void> {
+async function appears(
+  path: string | undefined,
+  by: ChildProcess,
+  isThere: (path: string) => boolean = existsSync,
+): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
-  while (path !== undefined && !existsSync(path)) {
+  while (path !== undefined && !isThere(path)) {
     if (by.exitCode !== null) throw new Error(`${by.spawnargs.join(' ')} exited with ${by.exitCode}`);
     if (performance.now() > deadline) throw new Error(`${path} never appeared`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+}
+
+/** An interface is gone a moment after the QEMU that made it; one that somebody else made stays. */
+async function isFree(ifname: string): Promise<void> {
+  const deadline = performance.now() + 5000;
+  while (existsSync(`/sys/class/net/${ifname}`) && performance.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 5));
 }

@@ -37,6 +37,10 @@ export function lack({ name, args }: QemuOption, facts: HostFacts): string | und
   switch (`${name} ${args['type'] ?? args['driver'] ?? args['accel'] ?? args['qom-type'] ?? ''}`) {
     case 'blockdev iscsi':
       return 'no iSCSI target';
+    case 'blockdev nbd': {
+      const { host = '127.0.0.1' } = args['server'] as QemuProps;
+      return host === '127.0.0.1' ? undefined : `no server at ${host}`;
+    }
     case 'blockdev raw':
       return lackOfDevice(args['file'] as QemuProps | undefined);
     case 'accel hvf':
@@ -105,6 +109,15 @@ export function standInsFor(plan: Plan, place: string, facts: HostFacts): StandI
   const missing = new Set<string>();
   if (plan.requirements.some((one) => one.kind === 'unmet' && one.code === 'gl-missing'))
     found.push({ what: 'virtio-vga without GL', sets: ['gpu.type=virtio-vga'] });
+  for (const { name, argv } of plan.sidecars) {
+    const at = argv.indexOf('--interface');
+    const [, id] = /^passt-(.+)$/.exec(name) ?? [];
+    if (id !== undefined && at > 0 && !existsSync(`/sys/class/net/${argv[at + 1]}`))
+      found.push({
+        what: `the interface of the default route for ${argv[at + 1]}`,
+        sets: [`network.${id}.interface=null`],
+      });
+  }
   for (const option of plan.qemu.options) {
     const { name, args } = option;
     if (typeof args !== 'object') continue;
@@ -130,12 +143,18 @@ export function standInsFor(plan: Plan, place: string, facts: HostFacts): StandI
     else if (args['qom-type'] === 'input-linux') found.push({ what: 'no keyboards', sets: ['input=null'] });
     else if (name === 'tpmdev') found.push({ what: 'swtpm', sets: ['tpm.type=swtpm'] });
     else if (id === 'sound') found.push({ what: 'an HDA sound card', sets: ['audio.type=hda'] });
+    else if (id.startsWith('net') && args['driver'] === 'vfio-pci')
+      found.push({ what: 'user network for vfio-pci', sets: [`network.${id.replace('-device', '')}.type=user`] });
     else if (id.startsWith('net'))
       found.push({
         what: `a virtio card for ${args['driver']}`,
         sets: [`network.${id.replace('-device', '')}.model=virtio`],
       });
-    else if (id.startsWith('gpu')) found.push({ what: 'an emulated graphics card', sets: ['gpu.type=std'] });
+    else if (name === 'blockdev') {
+      const disk = String(args['node-name']);
+      const file = join(place, 'images', `${disk}.raw`);
+      found.push({ what: `a file for ${disk}`, sets: [`disks.${disk}.type=disk`, `disks.${disk}.file=${file}`] });
+    } else if (id.startsWith('gpu')) found.push({ what: 'an emulated graphics card', sets: ['gpu.type=std'] });
     else if (id.startsWith('pci')) found.push({ what: 'no PCI devices', sets: ['pci=null'] });
     else throw new Error(`nothing stands in for -${name} ${id}: ${lacking}`);
   }

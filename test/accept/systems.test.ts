@@ -16,7 +16,8 @@ const program = new Program();
 afterAll(() => program.remove());
 
 /** The absolute paths that examples and cases name, none of which is on this machine. */
-const ABSENT_PATHS = /(?<![\w/])\/(dev\/vm1|dev\/hugepages|dev\/kvmfr0|images|boot)(?=[/\s"',}]|$)/gm;
+const ABSENT_PATHS =
+  /(?<![\w/])\/(dev\/vm1|dev\/hugepages|dev\/kvmfr0|home\/alice|srv|run\/user\/1000|images|boot)(?=[/\s"',}]|$)/gm;
 
 /** What TCG says of a processor's features that it does not have; under KVM they are there. */
 const TCG_FEATURES = /warning: TCG doesn't support requested feature: CPUID/;
@@ -118,8 +119,13 @@ describe.each(
       it(`QEMU takes ${title}, in the place of what is not here: ${vm.replaced}`, async () => {
         const plan = await planner.plan(vm);
         furnish(plan, vm.place);
+        const tooOld = plan.requirements.some((each) => each.kind === 'unmet' && each.code === 'qemu-too-old');
         for (const argv of [plan.qemu.argv, await planner.prettyArgv(vm)]) {
           const { status, complaints } = await startPaused(plan, argv);
+          if (tooOld) {
+            expect(status, 'it is not too old').toBeUndefined();
+            continue;
+          }
           expect(complaints.filter((line) => !TCG_FEATURES.test(line))).toEqual([]);
           expect(status).toBe('prelaunch');
         }

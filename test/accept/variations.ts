@@ -70,6 +70,7 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
     case 'port':
       return port();
     case 'int':
+      if (name === 'mtu') return 1400;
       // A VNC display, whose port is 5900 more.
       return name === 'number' ? port() - 5900 : 2;
     case 'uuid':
