@@ -33,6 +33,7 @@ export function findSound(session: Session, devices = '/dev/snd'): string[] {
   const pipewire = join(pipewireDir, session['PIPEWIRE_REMOTE'] ?? 'pipewire-0');
   const pulse = join(runtime, 'pulse/native');
   return [
+    ...(process.platform === 'darwin' ? ['coreaudio'] : []),
     ...(isSocket(pipewire) ? ['pipewire'] : []),
     ...(session['PULSE_SERVER'] !== undefined || isSocket(pulse) ? ['pa'] : []),
     ...(existsSync(`${devices}/timer`) ? ['alsa'] : []),
