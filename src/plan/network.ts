@@ -3,7 +3,7 @@ import type { LinkKind } from '../catalog/template.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { formatOrigin, type Origin } from '../core/origin.ts';
 import type { HostFacts, LinkFacts } from '../host/facts.ts';
-import type { QemuOption } from '../qemu/option.ts';
+import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
 import { type PlannedDevice, param } from './device.ts';
 import type { Requirement } from './plan.ts';
 
@@ -67,11 +67,19 @@ function makingOf(name: string, kind: LinkKind, several: boolean): string {
 export function networkRequirements(options: readonly QemuOption[], facts: HostFacts): Requirement[] {
   return options.flatMap(({ name, args, origin }): Requirement[] => {
     if (name !== 'netdev' || typeof args !== 'object') return [];
+    if (args['type'] === 'stream' && args['server'] === true) return listening(args['addr'], 'tcp', origin);
+    if (args['type'] === 'dgram') return listening(args['local'], 'udp', origin);
     if (args['type'] === 'bridge') return bridgeRequirements(String(args['br']), facts, origin);
     if (args['vhost'] !== true) return [];
     const help = 'load it with `sudo modprobe vhost_net`, or leave out `vhost`';
     return [{ kind: 'path', path: '/dev/vhost-net', access: 'write', type: 'device', help, origin }];
   });
+}
+
+/** The end of a cable that others send to. */
+function listening(address: QemuValue | undefined, protocol: 'tcp' | 'udp', origin: Origin | undefined): Requirement[] {
+  const { type, host, port } = (address ?? {}) as QemuProps;
+  return type === 'inet' ? [{ kind: 'port', host: String(host), port: Number(port), protocol, origin }] : [];
 }
 
 /** QEMU's helper looks at its own list of bridges, whoever runs it, and needs a right that only root can give it. */

@@ -52,6 +52,8 @@ export function lack({ name, args }: QemuOption, facts: HostFacts): string | und
       return 'no security key';
     case 'device ccid-card-emulated':
       return 'no database of certificates';
+    case 'netdev vhost-user':
+      return 'no switch that works in the memory';
     case 'netdev bridge':
       return existsSync('/etc/qemu/bridge.conf') ? undefined : 'no bridge that the helper may use';
     case 'netdev tap':

@@ -187,3 +187,42 @@ network:
     });
   },
 );
+
+describe.skipIf(NO_GUEST !== undefined)(`cables between two VMs${LEFT_OUT}`, () => {
+  it('carry packets: by multicast, by a stream, and as datagrams', async () => {
+    const [multicast = 0, tcp = 0, here = 0, there = 0] = await freePorts(4);
+    const script = (own: number, other: number): string =>
+      [0, 1, 2, 3]
+        .map(
+          (card) => `ip addr add 10.9${card}.0.${own}/24 dev eth${card}; ip link set eth${card} up
+(until ping -c 1 -W 1 10.9${card}.0.${other} >/dev/null; do :; done; echo "eth${card} reaches ${other}") &`,
+        )
+        .join('\n')
+        .concat('\nwait\necho all reached\nwhile :; do sleep 1000; done\n');
+    const first = guest(
+      script(1, 2),
+      `network:
+  - { type: socket, mcast: "230.0.0.1:${multicast}" }
+  - { type: stream, server: on, port: ${tcp} }
+  - { type: stream, server: on, path: cable.sock }
+  - { type: dgram, local-port: ${here}, remote-port: ${there} }
+`,
+    );
+    await first.start();
+    const second = guest(
+      script(2, 1),
+      `network:
+  - { type: socket, mcast: "230.0.0.1:${multicast}", mac: "52:54:00:00:00:20" }
+  - { type: stream, port: ${tcp}, mac: "52:54:00:00:00:21" }
+  - { type: stream, path: ${first.dir}/cable.sock, mac: "52:54:00:00:00:22" }
+  - { type: dgram, local-port: ${there}, remote-port: ${here}, mac: "52:54:00:00:00:23" }
+`,
+    );
+    await second.start();
+    const [one, two] = await Promise.all([first.waitFor('all reached'), second.waitFor('all reached')]);
+    for (const card of [0, 1, 2, 3]) {
+      expect(one).toContain(`eth${card} reaches 2`);
+      expect(two).toContain(`eth${card} reaches 1`);
+    }
+  });
+});

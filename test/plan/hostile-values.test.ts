@@ -142,6 +142,8 @@ function placesOf(section: SectionSpec, type: string): Place[] {
       // Not all that disks can do is for SATA, where a VM without a template has them.
       if (section.name === 'disks' && type !== 'cdrom') others.push('    bus: virtio\n');
       if (name === 'backing') others.push('    format: qcow2\n');
+      if (type === 'dgram' && name === 'local-path') others.push('    remote-path: /there\n');
+      if (type === 'dgram' && name === 'remote-path') others.push('    local-path: /here\n');
       if (type === 'iscsi' && name === 'user') others.push('    password-file: /x/y\n');
       if (type === 'iscsi' && name === 'password-file') others.push('    user: x\n');
       if (section.name === 'spice' && name === 'rendernode') others.push('    gl: on\n');

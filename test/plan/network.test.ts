@@ -272,3 +272,33 @@ describe('a virtual function', () => {
     expect(codes).toEqual(['interface-missing']);
   });
 });
+
+describe('a cable', () => {
+  it('has ends that others send to, which must be free', () => {
+    const ports = (network: string): unknown[] =>
+      planned(`network: [${network}]\n`).plan.requirements.flatMap((one) =>
+        one.kind === 'port' ? [`${one.protocol} ${one.host} ${one.port}`] : [],
+      );
+    expect(ports('{ type: stream, server: on, port: 6000 }')).toEqual(['tcp 127.0.0.1 6000']);
+    expect(ports('{ type: stream, port: 6000 }')).toEqual([]);
+    expect(ports('{ type: stream, server: on, path: /tmp/x }')).toEqual([]);
+    expect(ports('{ type: dgram, local-port: 6001 }')).toEqual(['udp 127.0.0.1 6001']);
+  });
+
+  it('of sockets has two ends', () => {
+    const { diagnostics } = planned('network: [{ type: dgram, local-path: /tmp/x }]\n');
+    expect(diagnostics).toEqual([
+      expect.objectContaining({ code: 'combination-refused', help: 'give remote-path, too' }),
+    ]);
+  });
+});
+
+describe('a card', () => {
+  it.each([
+    ['{ model: e1000, mtu: 9000 }', 'mtu'],
+    ['{ type: tap, ifname: tap0, model: e1000, queues: 2 }', 'queues'],
+  ])('%s has a setting that is not for it', (network, key) => {
+    const { diagnostics } = planned(`network: [${network}]\n`);
+    expect(diagnostics.map(({ code, help }) => [code, help?.includes(key)])).toEqual([['combination-refused', true]]);
+  });
+});

@@ -7,6 +7,7 @@ import { resolveMachine } from './machine.ts';
 import { resolveMacvtap } from './macvtap.ts';
 import { resolvePasst } from './passt.ts';
 import { resolvePassthrough } from './passthrough.ts';
+import { resolveReconnect } from './reconnect.ts';
 import { resolveSpiceSocket } from './spice-socket.ts';
 import { resolveSriov } from './sriov.ts';
 import { resolveSwtpm } from './swtpm.ts';
@@ -25,6 +26,7 @@ export const RESOLVERS: { readonly [name: string]: Resolver } = {
   macvtap: resolveMacvtap,
   passt: resolvePasst,
   passthrough: resolvePassthrough,
+  reconnect: resolveReconnect,
   'spice-socket': resolveSpiceSocket,
   sriov: resolveSriov,
   swtpm: resolveSwtpm,
