@@ -22,6 +22,7 @@ const TIERS = {
   versions: vitest,
   accept: (name) => prepared(name, 'test/qemus.mjs'),
   fault: vitest,
+  priv: vitest,
   privilege: vitest,
   gui: (name) => prepared(name, 'test/qemus.mjs'),
   boot: (name) => prepared(name, 'etc/demo/guest.mjs'),

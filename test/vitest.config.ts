@@ -17,6 +17,7 @@ const TIERS: Record<string, { files: string[]; timeout: number }> = {
   versions: { files: ['test/versions/**/*.test.ts'], timeout: 120 * SECONDS },
   accept: { files: ['test/accept/**/*.test.ts'], timeout: 240 * SECONDS },
   fault: { files: ['test/fault/**/*.test.ts'], timeout: 240 * SECONDS },
+  priv: { files: ['test/priv/**/*.test.ts'], timeout: 240 * SECONDS },
   gui: { files: ['test/gui/**/*.test.ts'], timeout: 240 * SECONDS },
   privilege: { files: ['test/privilege/**/*.test.ts'], timeout: 240 * SECONDS },
   boot: { files: ['test/boot/**/*.test.ts'], timeout: 240 * SECONDS },
