@@ -94,8 +94,18 @@ const DESCRIPTORS: ArgumentCase[] = (
 ).map(([name, text, says]) => [`a descriptor ${name}`, run(`--block=${text}:/dev/disk:ro`), 64, says]);
 
 const DOUBLES: ArgumentCase[] = [
-  ['one descriptor for two disks', run('--block=20:/dev/disk:rw', '--block=20:/dev/cd:ro'), 64, /20 is asked for twice/],
-  ['one descriptor for a disk and a tap', run('--block=20:/dev/disk:rw', '--tap=20:br-lab'), 64, /20 is asked for twice/],
+  [
+    'one descriptor for two disks',
+    run('--block=20:/dev/disk:rw', '--block=20:/dev/cd:ro'),
+    64,
+    /20 is asked for twice/,
+  ],
+  [
+    'one descriptor for a disk and a tap',
+    run('--block=20:/dev/disk:rw', '--tap=20:br-lab'),
+    64,
+    /20 is asked for twice/,
+  ],
   ['one descriptor for two queues', run('--tap=20+20:br-lab'), 64, /20 is asked for twice/],
   ['one descriptor for a queue and its vhost', run('--tap=20:br-lab:20'), 64, /20 is asked for twice/],
   ['a kept descriptor for a disk', run('--keep-fd=3', '--block=3:/dev/disk:rw'), 64, /3 is asked for twice/],
@@ -159,7 +169,12 @@ const TAPS: ArgumentCase[] = [
   ['a tap on a name of 16 letters', run(`--tap=20:${'b'.repeat(16)}`), 64, /name of a bridge/],
   ['a tap on a name of 15 letters', run(`--tap=20:${'b'.repeat(15)}`), 77, /does not allow/],
   ['a tap with an empty queue', run('--tap=20+:br-lab'), 64, /is no number/],
-  ['a tap with 17 queues', run(`--tap=${Array.from({ length: 17 }, (_, i) => i + 20).join('+')}:br-lab`), 64, /16 queues/],
+  [
+    'a tap with 17 queues',
+    run(`--tap=${Array.from({ length: 17 }, (_, i) => i + 20).join('+')}:br-lab`),
+    64,
+    /16 queues/,
+  ],
   ['a tap with too few vhosts', run('--tap=20+21:br-lab:30'), 64, /as many vhost/],
   ['a tap with too many vhosts', run('--tap=20:br-lab:30+31'), 64, /as many vhost/],
   ['a tap with an empty vhost', run('--tap=20:br-lab:'), 64, /is no number/],

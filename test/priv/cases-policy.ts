@@ -1,7 +1,11 @@
 /** A policy's text that must not be taken, with the place and a part of the sentence. */
 export type PolicyCase = [name: string, text: string, says: RegExp];
 
-const line = (name: string, text: string, says: RegExp): PolicyCase => [name, text, new RegExp(`line 1: .*${says.source}`)];
+const line = (name: string, text: string, says: RegExp): PolicyCase => [
+  name,
+  text,
+  new RegExp(`line 1: .*${says.source}`),
+];
 
 const SHORT = /too short/;
 const WHO = /who it is for/;
@@ -106,7 +110,11 @@ export const BAD_POLICIES: PolicyCase[] = [
   ['64 KiB and one byte', '#'.repeat(65_537), /larger than 64 KiB/],
   ['a megabyte', '# x\n'.repeat(262_144), /larger than 64 KiB/],
   ['257 rules', 'allow any bridge br0\n'.repeat(257), /line 257: is one rule too many/],
-  ['random bytes', Buffer.from(Array.from({ length: 999 }, (_, i) => (i * 7919) % 255 || 1)).toString('latin1'), /line \d+: /],
+  [
+    'random bytes',
+    Buffer.from(Array.from({ length: 999 }, (_, i) => (i * 7919) % 255 || 1)).toString('latin1'),
+    /line \d+: /,
+  ],
 ];
 
 /** Policies and what they come to for `--block=20:/dev/NAME:MODE`: whether it is granted, and else a part of why not. */
@@ -123,7 +131,12 @@ export const BLOCK_RULINGS: [name: string, policy: string, block: string, grante
   ['a denial before', 'deny any block /dev/disk\nallow any block /dev/disk rw', '/dev/disk:rw', /line 2 .*denies/],
   ['a denial of the caller', 'allow any block /dev/disk rw\ndeny uid:MEMBER block /dev/*', '/dev/disk:ro', /denies/],
   ['a denial of his group', 'allow any block /dev/disk rw\ndeny group:GROUP block /dev/*', '/dev/disk:ro', /denies/],
-  ['a denial of somebody else', 'allow any block /dev/disk rw\ndeny uid:STRANGER block /dev/disk', '/dev/disk:rw', true],
+  [
+    'a denial of somebody else',
+    'allow any block /dev/disk rw\ndeny uid:STRANGER block /dev/disk',
+    '/dev/disk:rw',
+    true,
+  ],
   ['a denial of another kind', 'allow any block /dev/disk rw\ndeny any bridge *', '/dev/disk:rw', true],
   ['the caller by name', 'allow user:MEMBERNAME block /dev/disk rw', '/dev/disk:rw', true],
   ['the caller by number', 'allow uid:MEMBER block /dev/disk rw', '/dev/disk:rw', true],
@@ -144,11 +157,36 @@ export const BLOCK_RULINGS: [name: string, policy: string, block: string, grante
   ['a shorter name', 'allow any block /dev/disk rw', '/dev/dis:rw', /does not allow/],
   ['a link to what is allowed', 'allow any block /dev/disk rw', '/dev/by/disk:rw', /does not allow/],
   ['a link that is allowed', 'allow any block /dev/by/disk rw', '/dev/by/disk:rw', true],
-  ['a link, its disk denied', 'allow any block /dev/by/* rw\ndeny any block /dev/disk', '/dev/by/disk:ro', /under another name/],
-  ['a disk, its link denied', 'allow any block /dev/disk rw\ndeny any block /dev/by/disk', '/dev/disk:ro', /under another name/],
-  ['a disk, its link denied by a pattern', 'allow any block /dev/disk rw\ndeny any block /dev/*/*', '/dev/disk:ro', /another name/],
-  ['a link, its disk denied to others', 'allow any block /dev/by/* rw\ndeny uid:STRANGER block /dev/disk', '/dev/by/disk:rw', true],
-  ['another node of a denied disk', 'allow any block /dev/twin rw\ndeny any block /dev/d*', '/dev/twin:ro', /under another name/],
+  [
+    'a link, its disk denied',
+    'allow any block /dev/by/* rw\ndeny any block /dev/disk',
+    '/dev/by/disk:ro',
+    /under another name/,
+  ],
+  [
+    'a disk, its link denied',
+    'allow any block /dev/disk rw\ndeny any block /dev/by/disk',
+    '/dev/disk:ro',
+    /under another name/,
+  ],
+  [
+    'a disk, its link denied by a pattern',
+    'allow any block /dev/disk rw\ndeny any block /dev/*/*',
+    '/dev/disk:ro',
+    /another name/,
+  ],
+  [
+    'a link, its disk denied to others',
+    'allow any block /dev/by/* rw\ndeny uid:STRANGER block /dev/disk',
+    '/dev/by/disk:rw',
+    true,
+  ],
+  [
+    'another node of a denied disk',
+    'allow any block /dev/twin rw\ndeny any block /dev/d*',
+    '/dev/twin:ro',
+    /under another name/,
+  ],
   ['what is not there', 'allow any block /dev/none rw', '/dev/none:rw', /there is no block device/],
   ['a char device', 'allow any block /dev/null rw', '/dev/null:rw', /is no block device/],
   ['a folder', 'allow any block /dev/by rw', '/dev/by:ro', /is no block device/],
@@ -162,7 +200,12 @@ export const BLOCK_RULINGS: [name: string, policy: string, block: string, grante
   ['a link to a descriptor', 'allow any block /dev/proc rw', '/dev/proc:ro', /leads out of \/dev/],
   ['a disk in a folder others write', 'allow any block /dev/open/* rw', '/dev/open/disk:ro', /not root's alone/],
   ['a disk in a folder of a user’s', 'allow any block /dev/his/* rw', '/dev/his/disk:ro', /not root's alone/],
-  ['a disk through a linked folder', 'allow any block /dev/linked/* rw', '/dev/linked/disk:ro', /not root's alone, or a link/],
+  [
+    'a disk through a linked folder',
+    'allow any block /dev/linked/* rw',
+    '/dev/linked/disk:ro',
+    /not root's alone, or a link/,
+  ],
   ['a disk below a file', 'allow any block /dev/file/* rw', '/dev/file/disk:ro', /not root's alone|there is no/],
   ['a mounted disk', 'allow any block /dev/mounted rw', '/dev/mounted:ro', /is in use: mounted/],
   ['a mounted disk for writing', 'allow any block /dev/mounted rw', '/dev/mounted:rw+direct', /is in use: mounted/],

@@ -1,7 +1,18 @@
 /** What a caller may do to the process before the helper runs in it; `launch.c` knows the actions. */
 export type Surroundings = [name: string, actions: string[], code: number, says: RegExp];
 
-const RESOURCES = { CPU: 0, FSIZE: 1, DATA: 2, STACK: 3, CORE: 4, NPROC: 6, NOFILE: 7, MEMLOCK: 8, AS: 9, SIGPENDING: 11 };
+const RESOURCES = {
+  CPU: 0,
+  FSIZE: 1,
+  DATA: 2,
+  STACK: 3,
+  CORE: 4,
+  NPROC: 6,
+  NOFILE: 7,
+  MEMLOCK: 8,
+  AS: 9,
+  SIGPENDING: 11,
+};
 const limit = (name: keyof typeof RESOURCES, ...values: number[]) => `limit:${RESOURCES[name]},${values.join(',')}`;
 const GOES_ON = /witness ends/;
 

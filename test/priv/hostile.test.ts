@@ -45,7 +45,12 @@ function fillDev(): void {
   writeFileSync(dev('file'), '');
   tool('mkfifo', [dev('pipe')]);
   const links = { shadow: '/etc/shadow', climbs: '../../../../etc/shadow', circle: 'circle', nowhere: 'none' };
-  for (const [name, target] of Object.entries({ ...links, proc: '/proc/self/fd/0', 'by/disk': '../disk', linked: 'by' }))
+  for (const [name, target] of Object.entries({
+    ...links,
+    proc: '/proc/self/fd/0',
+    'by/disk': '../disk',
+    linked: 'by',
+  }))
     link(lab, name, target);
   if (lacking.has('disk')) return;
   for (const name of ['twin', 'open/disk', 'his/disk']) node(dev(name), dev('disk'));
@@ -55,8 +60,22 @@ function fillDev(): void {
   chownSync(dev('his'), lab.member.uid, lab.member.gid);
   const [mounted, swap] = [dev('mounted'), dev('swap')];
   mkdirSync(lab.path('mnt'));
-  have('mounted', [['mkfs.ext4', ['-q', mounted]], ['mount', [mounted, lab.path('mnt')]]], ['umount', [lab.path('mnt')]]);
-  have('swap', [['mkswap', [swap]], ['swapon', [swap]]], ['swapoff', [swap]]);
+  have(
+    'mounted',
+    [
+      ['mkfs.ext4', ['-q', mounted]],
+      ['mount', [mounted, lab.path('mnt')]],
+    ],
+    ['umount', [lab.path('mnt')]],
+  );
+  have(
+    'swap',
+    [
+      ['mkswap', [swap]],
+      ['swapon', [swap]],
+    ],
+    ['swapoff', [swap]],
+  );
   const { status } = spawnSync('blockdev', ['--setro', dev('fixed')]);
   if (status !== 0) lacking.add('fixed');
 }
@@ -166,7 +185,14 @@ describe.skipIf(!CAN)(`policies${WHY}`, () => {
 
 /** Each makes the policy's place wrong and says how to put it right again. */
 const PLACES: [name: string, spoil: () => () => void, says: RegExp][] = [
-  ['is not there', () => { rmSync(lab.policyFile); return () => {}; }, /cannot open .*ezvm setup helper/],
+  [
+    'is not there',
+    () => {
+      rmSync(lab.policyFile);
+      return () => {};
+    },
+    /cannot open .*ezvm setup helper/,
+  ],
   ['is the caller’s', () => owned(lab.policyFile, lab.member.uid), /is not root's; run: chown root:root/],
   ['is another user’s', () => owned(lab.policyFile, lab.stranger.uid), /is not root's/],
   ['may be written by its group', () => moded(lab.policyFile, 0o664), /others than root may write .*; run: chmod go-w/],
@@ -175,10 +201,18 @@ const PLACES: [name: string, spoil: () => () => void, says: RegExp][] = [
   ['is a link to a good one', () => replaced(() => symlinkSync('good', lab.policyFile)), /is a link/],
   ['is a link to somewhere else', () => replaced(() => symlinkSync('/etc/passwd', lab.policyFile)), /is a link/],
   ['is a link to nothing', () => replaced(() => symlinkSync('none', lab.policyFile)), /is a link/],
-  ['has a second name', () => replaced(() => linkSync(lab.path('etc', 'good'), lab.policyFile)), /not a plain file with one name/],
+  [
+    'has a second name',
+    () => replaced(() => linkSync(lab.path('etc', 'good'), lab.policyFile)),
+    /not a plain file with one name/,
+  ],
   ['is a folder', () => replaced(() => mkdirSync(lab.policyFile)), /not a plain file/],
   ['is a pipe', () => replaced(() => tool('mkfifo', ['-m', '644', lab.policyFile])), /not a plain file|root's/],
-  ['is a device', () => replaced(() => tool('mknod', ['-m', '644', lab.policyFile, 'c', '1', '5'])), /not a plain file/],
+  [
+    'is a device',
+    () => replaced(() => tool('mknod', ['-m', '644', lab.policyFile, 'c', '1', '5'])),
+    /not a plain file/,
+  ],
   ['is in a folder that all may write', () => moded(lab.path('etc'), 0o777), /others than root may write/],
   ['is in a folder that all may write, sticky', () => moded(lab.path('etc'), 0o1777), /others than root may write/],
   ['is in a folder that its group may write', () => moded(lab.path('etc'), 0o775), /others than root may write/],

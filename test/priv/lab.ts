@@ -20,6 +20,8 @@ export const HERE = join(CHECKOUT, 'test', 'priv');
 /** Every folder above is root's alone, as the helper wants it for its policy; /tmp is not. */
 const PLACE = '/var/lib';
 
+const ENV = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
+
 const IS_ROOT = process.geteuid?.() === 0;
 export const CAN = IS_ROOT;
 /** Appended to the names of tests that are left out. */
@@ -47,8 +49,8 @@ export interface Call {
   user?: User;
   actions?: string[];
   options?: SpawnSyncOptions;
-  /** Another program than the helper. */
-  program?: string;
+  /** A process whose network namespace is entered first. */
+  network?: number;
 }
 
 /** A folder with a setuid helper of its own, whose policy, records, devices and log are in there too. */
@@ -64,6 +66,8 @@ export interface PrivLab {
   path(...parts: string[]): string;
   run(args: string[], call?: Call): Ended;
   start(args: string[], call?: Call): ChildProcess;
+  /** As `run`, while this process goes on. */
+  call(args: string[], call?: Call): Promise<Ended>;
   /** What the log got since it was asked last. */
   logged(): string;
   sweep(): Promise<void>;
@@ -114,7 +118,10 @@ function addUser(name: string, groups: string[]): User {
 export async function makeLab(): Promise<PrivLab> {
   const dir = mkdtempSync(join(PLACE, 'ezvm-priv-'));
   const path = (...parts: string[]) => join(dir, ...parts);
-  const mark = dir.slice(-6).toLowerCase().replaceAll(/[^a-z0-9]/g, 'x');
+  const mark = dir
+    .slice(-6)
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]/g, 'x');
   const group = `ezvmg${mark}`;
   chmodSync(dir, 0o755);
   for (const each of ['etc', 'run', 'dev', 'sys', 'bin', 'out']) mkdirSync(path(each), { mode: 0o755 });
@@ -131,14 +138,11 @@ export async function makeLab(): Promise<PrivLab> {
   await once(logger.stdout, 'data');
   let seen = 0;
 
-  const line = (args: string[], { user = member, actions = [], program = helper }: Call) => [
-    `become:${user.ids}`,
-    ...actions,
-    '--',
-    program,
-    ...args,
-  ];
-  return {
+  const line = (args: string[], { user = member, actions = [], network }: Call): [string, ...string[]] => {
+    const words = [launch ?? '', `become:${user.ids}`, ...actions, '--', helper, ...args];
+    return network ? ['nsenter', `--net=/proc/${network}/ns/net`, '--', ...words] : (words as [string]);
+  };
+  const lab: PrivLab = {
     dir,
     helper,
     witness: witness ?? '',
@@ -151,18 +155,31 @@ export async function makeLab(): Promise<PrivLab> {
       writeFileSync(path('etc', 'policy'), text, { mode: 0o644 });
     },
     run(args, call = {}) {
-      const { status, signal, stdout, stderr } = spawnSync(launch ?? '', line(args, call), {
+      const [program, ...words] = line(args, call);
+      const { status, signal, stdout, stderr } = spawnSync(program, words, {
         encoding: 'utf8',
         timeout: 60_000,
         maxBuffer: 1 << 26,
-        env: { PATH: '/usr/bin:/bin' },
+        env: ENV,
         cwd: '/',
         ...call.options,
       });
       return { code: status, signal, stdout: String(stdout), stderr: String(stderr) };
     },
     start(args, call = {}) {
-      return spawn(launch ?? '', line(args, call), { env: { PATH: '/usr/bin:/bin' }, cwd: '/', stdio: 'pipe' });
+      const [program, ...words] = line(args, call);
+      return spawn(program, words, { env: ENV, cwd: '/', stdio: 'pipe', ...(call.options as object) });
+    },
+    async call(args, call = {}) {
+      const child = lab.start(args, call);
+      const said = { stdout: '', stderr: '' };
+      for (const stream of ['stdout', 'stderr'] as const)
+        child[stream]?.on('data', (text) => {
+          said[stream] += text;
+        });
+      child.stdin?.end();
+      const [code, signal] = await once(child, 'close');
+      return { code, signal, ...said };
     },
     logged() {
       const text = readFileSync(path('log.txt'), 'latin1');
@@ -178,9 +195,10 @@ export async function makeLab(): Promise<PrivLab> {
       rmSync(dir, { recursive: true, force: true });
     },
   };
+  return lab;
 }
 
-/** Makes the lab's helper what `stat` says it should be again, after a test changed it. */
+/** Makes a device node with the kind and numbers of another. */
 export function node(file: string, like: string): void {
   const { rdev, mode } = statSync(like);
   const kind = (mode & 0o170000) === 0o060000 ? 'b' : 'c';
