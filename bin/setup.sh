@@ -25,12 +25,13 @@ END
   # Ubuntu's and Arch's kernel modules are packed with zstd, which Node itself knows from 22.15 on.
   if [ "$manager" = pacman ] || grep -qs '^ID.*ubuntu' /etc/os-release; then echo 'zstd zstd zstd zstd'; fi
   [ "$mode" = test ] || return 0
+  if [ "$manager" = dnf ]; then echo '/usr/lib64/libasan.so.8 - libasan -' && echo '/usr/lib64/libubsan.so.1 - libubsan -'; fi
   # Sound servers and a message bus that tests start for themselves. Elsewhere packages of one would replace the desktop's own.
   if [ "$manager" = apt-get ]; then
     echo 'pipewire pipewire - -' && echo 'pipewire-pulse pipewire-pulse - -' && echo 'jackd jackd2 - -' && echo 'dbus-daemon dbus-daemon,dbus - -'
   fi
   # QEMU's windows, sounds and SPICE, a screen for the windows, viewers and a hand to click in them, OpenGL, an inner
-  # machine's file system, and small tools.
+  # machine's file system, small tools, and what builds, checks and tries the setuid helper.
   cat <<'END'
 qemu-img qemu-utils qemu-img qemu-img
 qemu-system-aarch64 qemu-system-arm qemu-system-aarch64-core qemu-system-aarch64
@@ -52,6 +53,11 @@ losetup mount util-linux util-linux
 useradd passwd shadow-utils shadow
 python3 python3 python3 python
 ps procps procps-ng procps-ng
+cc gcc gcc gcc
+/usr/include/stdio.h libc6-dev glibc-devel glibc
+readelf binutils binutils binutils
+cppcheck cppcheck cppcheck cppcheck
+mkfs.ext4 e2fsprogs e2fsprogs e2fsprogs
 END
 }
 
