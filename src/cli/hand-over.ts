@@ -7,7 +7,7 @@ import { locate } from '../input/locate.ts';
 import { followRootsFile, followRootsPath } from '../input/trust.ts';
 import { closeHanded, type Handed, openDescriptors } from '../launch/descriptor.ts';
 import { INHERITED, type Inherited } from '../launch/inherited.ts';
-import type { Descriptor, Plan } from '../plan/plan.ts';
+import type { Descriptor } from '../plan/plan.ts';
 import type { CliContext } from './context.ts';
 import { ezvmArgv } from './ezvm-argv.ts';
 import { makePlan } from './pipeline.ts';
@@ -18,9 +18,6 @@ const PRLIMIT = '/usr/bin/prlimit';
 
 /** Of root's own settings, whatever the environment says: it may come from the one who called sudo. */
 const ROOTS_ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' };
-
-/** Locked beside a guest's memory by VFIO: its ROMs, its devices' memory, QEMU's rings (libvirt reckons the same). */
-const LOCKED_BESIDE = 2 ** 30;
 
 /** What root does before it hands over. */
 interface Prepared {
@@ -104,19 +101,13 @@ async function prepare(file: string, context: CliContext): Promise<Prepared> {
     return {
       // A path that somebody else can change could lead to any device by now.
       descriptors: plan.qemu.descriptors.filter(({ fdset, path }) => fdset && followRootsPath(path) !== undefined),
-      locked: lockedBy(plan),
+      locked: plan.requirements.find((one) => one.kind === 'locked-memory')?.bytes,
     };
   } catch (error) {
     // Its faults are told by the ezvm that starts it, which may know more templates.
     if (error instanceof EzvmError) return NOTHING;
     throw error;
   }
-}
-
-function lockedBy({ qemu, requirements }: Plan): number | undefined {
-  const locks = qemu.options.some(({ args }) => typeof args === 'object' && args['driver'] === 'vfio-pci');
-  const memory = requirements.find((one) => one.kind === 'memory');
-  return locks && memory?.kind === 'memory' ? memory.bytes + LOCKED_BESIDE : undefined;
 }
 
 /** Runs ezvm as somebody who cannot come back from it, and waits for its end. */

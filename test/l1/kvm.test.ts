@@ -1,23 +1,10 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHECKOUT } from '../checkout.ts';
 import { writeGuestDisk } from '../guests/boot-sector.ts';
-
-const GUEST = join(CHECKOUT, 'etc', 'demo', 'guest', 'l1');
-const MODULES = ['virtio_pci', 'virtiofs', 'kvm_amd'];
-const VIRTIOFSD = ['/usr/libexec/virtiofsd', '/usr/lib/qemu/virtiofsd', '/usr/lib/virtiofsd'].find(existsSync);
-const MISSING =
-  process.getuid?.() !== 0
-    ? 'not root: virtiofsd may not serve the root file system'
-    : !VIRTIOFSD
-      ? 'no virtiofsd'
-      : !existsSync(join(CHECKOUT, 'etc', 'demo', 'guest', 'stamp.json'))
-        ? 'no guest here; node etc/demo/guest.mjs makes it'
-        : undefined;
+import { MISSING, runInside } from './inside.ts';
 
 /** What runs inside: ezvm as on any machine, every answer on the console behind a word that the tests look for. */
 const inside = (dir: string): string => `
@@ -50,12 +37,7 @@ describe.skipIf(MISSING !== undefined)(`where KVM works${MISSING ? ` (left out: 
     );
     writeGuestDisk(join(dir, 'disk.raw'), 'plain');
     writeFileSync(join(dir, 'inside.sh'), inside(dir));
-    execFileSync(
-      process.execPath,
-      ['etc/demo/guest.mjs', '--out', GUEST, '--init', join(import.meta.dirname, 'init.sh'), ...MODULES],
-      { cwd: CHECKOUT, stdio: 'ignore' },
-    );
-    console = await runInside(dir);
+    console = await runInside({ name: 'l1', modules: ['kvm_amd'], dir });
   });
   afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -78,33 +60,3 @@ describe.skipIf(MISSING !== undefined)(`where KVM works${MISSING ? ` (left out: 
     expect(line('script'), console).toBe('0');
   });
 });
-
-/** Boots a VM whose root is this machine's, on a CPU of QEMU's making that has AMD's SVM, and gives its console. */
-async function runInside(dir: string): Promise<string> {
-  const socket = join(dir, 'root.sock');
-  const log = join(dir, 'console.log');
-  const server = spawn(VIRTIOFSD ?? '', [`--socket-path=${socket}`, '-o', 'source=/,cache=always,sandbox=chroot'], {
-    stdio: 'ignore',
-  });
-  try {
-    while (!existsSync(socket) && server.exitCode === null) await sleep(20);
-    const memory = 'memory-backend-memfd,id=memory,size=2G,share=on';
-    const qemu = spawn(
-      'qemu-system-x86_64',
-      [
-        ...['-accel', 'tcg,thread=multi', '-machine', 'q35,memory-backend=memory', '-cpu', 'max', '-smp', '2'],
-        ...['-m', '2G', '-object', memory, '-nodefaults', '-display', 'none', '-no-reboot', '-serial', `file:${log}`],
-        ...['-chardev', `socket,id=root,path=${socket}`, '-device', 'vhost-user-fs-pci,chardev=root,tag=host'],
-        ...['-kernel', join(GUEST, 'vmlinuz'), '-initrd', join(GUEST, 'initramfs')],
-        ...['-append', `console=ttyS0 quiet panic=-1 run=${dir}/inside.sh`],
-      ],
-      { stdio: ['ignore', 'ignore', 'inherit'] },
-    );
-    const timer = setTimeout(() => qemu.kill(), 400_000);
-    await new Promise((resolve) => qemu.once('close', resolve));
-    clearTimeout(timer);
-    return readFileSync(log, 'utf8').replaceAll('\r', '');
-  } finally {
-    server.kill();
-  }
-}

@@ -23,13 +23,10 @@ export interface SetupTarget {
   readonly interfaces: readonly string[];
 }
 
-/** Locked beside a guest's memory: its ROMs, its devices' memory, QEMU's rings (libvirt reckons the same). */
-const LOCKED_BESIDE = 2 ** 30;
-
 /** The files that give members of a group what the VMs need, sorted by path; only what is needed is in them. */
 export function setupFiles(needs: HostNeeds, target: SetupTarget): SetupFile[] {
   const { group, user, functions } = target;
-  const kibibytes = Math.ceil((needs.locked + LOCKED_BESIDE) / 1024);
+  const kibibytes = Math.ceil(needs.locked / 1024);
   const drivers = [...new Set(functions.flatMap(({ driver }) => (driver && driver !== 'vfio-pci' ? driver : [])))];
   const files: [string, readonly string[], number?][] = [
     ['/etc/sysusers.d/ezvm.conf', [`g ${group} - -`]],
@@ -39,7 +36,7 @@ export function setupFiles(needs: HostNeeds, target: SetupTarget): SetupFile[] {
     ['/etc/modprobe.d/ezvm-vfio.conf', drivers.map((driver) => `softdep ${driver} pre: vfio-pci`)],
     [
       '/etc/security/limits.d/60-ezvm.conf',
-      needs.pci.length > 0 ? ['soft', 'hard'].map((limit) => `@${group} ${limit} memlock ${kibibytes}`) : [],
+      needs.locked > 0 ? ['soft', 'hard'].map((limit) => `@${group} ${limit} memlock ${kibibytes}`) : [],
     ],
     [
       '/etc/tmpfiles.d/ezvm.conf',

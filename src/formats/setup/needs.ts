@@ -7,7 +7,7 @@ export interface HostNeeds {
   readonly blocks: readonly string[];
   /** Addresses of PCI functions that are handed over. */
   readonly pci: readonly string[];
-  /** Bytes of the largest guest that has such a function: all of its memory is locked. */
+  /** Bytes that the largest guest with such a function locks in memory. */
   readonly locked: number;
   readonly taps: readonly { readonly name: string; readonly queues: boolean }[];
   readonly bridges: readonly string[];
@@ -30,7 +30,7 @@ export function gatherNeeds(plans: readonly Plan[]): HostNeeds {
       plans.flatMap(({ qemu }) => qemu.descriptors.flatMap((one) => (one.type === 'block' ? one.path : []))),
     ),
     pci: sorted(plans.flatMap(pciOf)),
-    locked: Math.max(0, ...plans.filter((plan) => pciOf(plan).length > 0).map(memoryOf)),
+    locked: Math.max(0, ...plans.map(lockedBy)),
     taps: unique(
       taps.map(({ ifname, queues }) => ({ name: String(ifname), queues: typeof queues === 'number' && queues > 1 })),
     ),
@@ -53,8 +53,8 @@ function pciOf({ qemu }: Plan): string[] {
   );
 }
 
-function memoryOf({ requirements }: Plan): number {
-  return Math.max(0, ...requirements.map((one) => (one.kind === 'memory' ? one.bytes : 0)));
+function lockedBy({ requirements }: Plan): number {
+  return Math.max(0, ...requirements.map((one) => (one.kind === 'locked-memory' ? one.bytes : 0)));
 }
 
 function propsOf(options: readonly QemuOption[], wanted: string): QemuProps[] {

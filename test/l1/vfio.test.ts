@@ -1,0 +1,121 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CHECKOUT } from '../checkout.ts';
+import { writeGuestDisk } from '../guests/boot-sector.ts';
+import { MISSING, runInside } from './inside.ts';
+
+/** The disk controller that is handed on, behind a port of its own and so in a group of its own. */
+const CARD = '0000:01:00.0';
+
+const VM = `name: vm
+template: other
+profiles: [headless]
+memory: 64M
+disks: [{ file: disk.raw, cache: writeback }]
+pci: ["${CARD}"]
+`;
+
+/** Every answer stands on the console behind a word that the tests look for. */
+const inside = (dir: string): string => `
+mkdir -p /run/package /run/here /run/root
+cp -r ${CHECKOUT}/dist /run/package/dist
+cd /run/here
+cp ${dir}/vm.yaml ${dir}/disk.raw .
+export HOME=/run/here XDG_RUNTIME_DIR=/run/here/run XDG_STATE_HOME=/run/here/state XDG_CACHE_HOME=/run/here/cache
+mkdir -m 700 run; chown -R nobody:nogroup /run/here
+ezvm="node /run/package/dist/start.cjs"
+member() { setpriv --reuid=nobody --regid=nogroup --groups="$1" --inh-caps=-all $ezvm start vm.yaml 2>&1; echo "exit $?"; }
+user() { setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=-all $ezvm "$@"; }
+card=/sys/bus/pci/devices/${CARD}
+driver() { basename "$(readlink $card/driver)"; }
+
+echo "before: $(driver)"
+$ezvm setup group vm.yaml --user nobody --group users --network networkd --root /run/root --apply >/dev/null 2>&1; echo "setup: $?"
+# What udev makes of these rules when the machine starts.
+address=$(sed -n 's/.*KERNEL=="\\([^"]*\\)".*ATTR{driver_override}="vfio-pci".*/\\1/p' /run/root/etc/udev/rules.d/60-ezvm-vfio-bind.rules)
+echo "rule: $address"
+echo vfio-pci >$card/driver_override
+echo $address >$card/driver/unbind
+echo $address >/sys/bus/pci/drivers_probe
+echo "bound: $(driver)"
+node=/dev/vfio/$(basename "$(readlink $card/iommu_group)")
+chmod 666 /dev/kvm /dev/vfio/vfio
+eval "$(sed -n 's/^SUBSYSTEM=="vfio", GROUP="\\([^"]*\\)", MODE="\\([^"]*\\)"$/group=\\1 mode=\\2/p' /run/root/etc/udev/rules.d/70-ezvm.rules)"
+chgrp $group $node; chmod $mode $node
+kilobytes=$(sed -n 's/^@users hard memlock //p' /run/root/etc/security/limits.d/60-ezvm.conf)
+
+echo "stranger: $(member nogroup | tr '\\n' ' ')"
+ulimit -l 64
+echo "short: $(member users | tr '\\n' ' ')"
+ulimit -l $kilobytes
+started=$(member users)
+echo "member: $(echo "$started" | tr '\\n' ' ')"
+for try in $(seq 600); do grep -qs EZVM-UP state/ezvm/vm/serial0.log && break; sleep 0.1; done
+echo "guest: $(grep -o EZVM-UP state/ezvm/vm/serial0.log)"
+pid=$(user status --json vm | node -p 'JSON.parse(require("fs").readFileSync(0)).pid')
+echo "has: $(user monitor vm info pci | grep -o '1b36:0010')"
+echo "who: $(sed -n 's/^\\(Uid\\|CapEff\\|CapPrm\\|NoNewPrivs\\|Seccomp\\):[[:space:]]*/\\1 /p' /proc/$pid/status | tr '\\t\\n' '  ')"
+user stop --force vm; echo "stop: $?"
+
+$ezvm setup undo --root /run/root 2>/dev/null; echo "undo: $? $(find /run/root -type f | wc -l)"
+echo >$card/driver_override
+echo ${CARD} >$card/driver/unbind
+echo ${CARD} >/sys/bus/pci/drivers_probe
+echo "after: $(driver)"
+`;
+
+describe.skipIf(MISSING !== undefined)(
+  `a PCI device for a member of the group${MISSING ? ` (left out: ${MISSING})` : ''}`,
+  () => {
+    let dir: string;
+    let console = '';
+    const line = (word: string): string | undefined => new RegExp(`^${word}: (.*)$`, 'm').exec(console)?.[1];
+
+    beforeAll(async () => {
+      dir = mkdtempSync(join(tmpdir(), 'ezvm-l1-'));
+      writeFileSync(join(dir, 'vm.yaml'), VM);
+      writeGuestDisk(join(dir, 'disk.raw'), 'plain');
+      writeFileSync(join(dir, 'inside.sh'), inside(dir));
+      console = await runInside({
+        name: 'l1-vfio',
+        modules: ['kvm_amd', 'nvme', 'vfio_pci', 'vfio_iommu_type1'],
+        dir,
+        devices: [
+          ...['-device', 'intel-iommu,intremap=on,caching-mode=on'],
+          ...['-device', 'pcie-root-port,id=port1,bus=pcie.0,chassis=1', '-device', 'nvme,bus=port1,serial=ezvm'],
+        ],
+        // Emulated timers come late on a busy machine, and the kernel would give up on them.
+        kernel: 'intel_iommu=on no_timer_check',
+      });
+    });
+    afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+    it('is bound by the rule that the setup makes', () => {
+      expect(line('before'), console).toBe('nvme');
+      expect([line('setup'), line('rule'), line('bound')], console).toEqual(['0', CARD, 'vfio-pci']);
+    });
+
+    it('is refused to those who are no member, and where too little memory may be locked', () => {
+      expect(line('stranger'), console).toMatch(/exit 3/);
+      expect(line('stranger'), console).toMatch(/you may not read and write \/dev\/vfio\/\d+/);
+      expect(line('short'), console).toMatch(/exit 3/);
+      expect(line('short'), console).toMatch(/you may lock 64K/);
+    });
+
+    it('is in the guest of an ordinary user, whose QEMU has no capability', () => {
+      expect(line('member'), console).toMatch(/exit 0/);
+      expect(line('guest'), console).toBe('EZVM-UP');
+      expect(line('has'), console).toBe('1b36:0010');
+      expect(line('who'), console).toBe(
+        'Uid 65534 65534 65534 65534 CapPrm 0000000000000000 CapEff 0000000000000000 NoNewPrivs 1 Seccomp 2 ',
+      );
+      expect(line('stop'), console).toBe('0');
+    });
+
+    it('is the host’s again when the setup is undone', () => {
+      expect([line('undo'), line('after')], console).toEqual(['0 0', 'nvme']);
+    });
+  },
+);
