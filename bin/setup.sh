@@ -33,6 +33,7 @@ END
   # QEMU's windows, sounds and SPICE, a screen for the windows, viewers and a hand to click in them, OpenGL, an inner
   # machine's file system, small tools, and what builds, checks and tries the setuid helper.
   cat <<'END'
+swtpm_setup swtpm-tools swtpm-tools swtpm
 qemu-img qemu-utils qemu-img qemu-img
 qemu-system-aarch64 qemu-system-arm qemu-system-aarch64-core qemu-system-aarch64
 /usr/share/AAVMF/AAVMF_CODE.fd,/usr/share/edk2/aarch64 qemu-efi-aarch64 edk2-aarch64 edk2-aarch64

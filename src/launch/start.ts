@@ -42,7 +42,7 @@ export async function startRecorded(
   start: Start,
   name: string,
   argv: readonly string[],
-  options: Pick<ChildOptions, 'channel' | 'terminal' | 'handed' | 'wrapper'> = {},
+  options: Partial<Omit<ChildOptions, 'stateDir'>> = {},
 ): Promise<Child> {
   await start.step(`${name}: intend`);
   start.interruption.check();

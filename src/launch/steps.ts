@@ -21,6 +21,7 @@ import { formatSize } from '../core/size.ts';
 import type { Step } from '../plan/plan.ts';
 import { hostFault } from './host-fault.ts';
 import { createImage } from './image.ts';
+import { runOnce } from './run-once.ts';
 import type { Start } from './start.ts';
 
 /**
@@ -32,6 +33,7 @@ export async function perform(start: Start, step: Step): Promise<void> {
     const doing = `make the directory ${step.path}`;
     await attempt(doing, () => makeDir(start, step.path, step.mode, step.keep));
   } else if (step.do === 'create-image') await attempt(`create the disk ${step.path}`, () => createImage(start, step));
+  else if (step.do === 'run') await attempt(`run ${step.name}`, () => runOnce(start, step));
   else if (step.do === 'copy')
     await attempt(`copy ${step.from} to ${step.to}`, () => copyOnce(start, step.from, step.to, step.mode));
   else await attempt(`make the memory file ${step.path}`, () => makeMemoryFile(start, step.path, step.size, step.mode));

@@ -183,7 +183,22 @@ export type Step =
   | { readonly do: 'copy'; readonly from: string; readonly to: string; readonly mode: number }
   /** Made anew for each run and gone with it: memory that QEMU shares with a program beside it. `size` is in bytes. */
   | { readonly do: 'memory-file'; readonly path: string; readonly size: number; readonly mode: number }
-  | CreateImage;
+  | CreateImage
+  | RunOnce;
+
+/** Run to its end before anything starts, unless what it makes is there. */
+export interface RunOnce {
+  readonly do: 'run';
+  readonly name: string;
+  readonly argv: readonly string[];
+  /** Beside that of every program. */
+  readonly environment: { readonly [variable: string]: string };
+  /** What it makes appears at one path and is renamed to the other when it is whole. */
+  readonly makes: { readonly from: string; readonly to: string };
+  /** How to do without it. */
+  readonly help: string;
+  readonly origin?: Origin | undefined;
+}
 
 /** Made once by `qemu-img`, then it is the user's: a disk that was not there. */
 export interface CreateImage {

@@ -68,7 +68,7 @@ export function startPaused(
       else if (step.do === 'copy') {
         mkdirSync(dirname(step.to), { recursive: true });
         copyFileSync(step.from, step.to);
-      } else {
+      } else if (step.do === 'memory-file') {
         writeFileSync(step.path, '');
         truncateSync(step.path, step.size);
       }

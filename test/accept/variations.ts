@@ -32,7 +32,7 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
   switch (spec.type) {
     case 'path':
       // swtpm takes no comma.
-      if (name === 'state') return join(place, 'a state "ö"');
+      if (name === 'state' || name === 'key') return join(place, `a ${name} "ö"`);
       return join(place, `a ${spec.expect ?? name}, "ö"`);
     case 'word':
       return (

@@ -47,6 +47,7 @@ function describeStep(step: Step): string {
   if (step.do === 'copy') return `copy ${step.from} to ${step.to}, unless that exists`;
   if (step.do === 'memory-file')
     return `make the file ${step.path} of ${formatSize(step.size)}, for you alone and for this run`;
+  if (step.do === 'run') return `run ${shellJoin(step.argv)}, unless ${step.makes.to} exists`;
   const { path, format, size, preallocation, backing } = step;
   const what = [
     format,
