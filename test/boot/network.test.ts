@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { freePorts } from '../accept/stand-ins.ts';
-import type { Machine } from './machine.ts';
+import { AS_ROOT, type Machine } from './machine.ts';
 import { echo, NO_GUEST, scripted } from './scripted.ts';
 
 const LEFT_OUT = NO_GUEST ? ` (left out: ${NO_GUEST})` : '';
@@ -176,7 +176,7 @@ network:
         'ip link add br0 type bridge\nmkdir -p /etc/qemu\nmount -t tmpfs tmpfs /etc/qemu',
       );
       const machine = guest('', 'network: [{ type: tap, ifname: tap7 }, { type: tap, ifname: br0 }, bridge]\n', within);
-      const { exit, err } = await machine.ezvm(machine.file);
+      const { exit, err } = await machine.ezvm(...AS_ROOT, machine.file);
       expect(exit).toBe(3);
       for (const said of [
         'there is no network interface tap7',
