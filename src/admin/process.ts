@@ -60,6 +60,7 @@ export function findSpawned(intents: readonly SpawnIntent[]): ProcessIdentity[] 
   const wanted = intents.flatMap((intent) =>
     [intent.argv, [...(intent.wrapper ?? []), ...intent.argv]].map((argv) => ({
       ...intent,
+      isWrapped: argv !== intent.argv,
       cmdline: `${argv.join('\0')}\0`,
     })),
   );
@@ -69,7 +70,7 @@ export function findSpawned(intents: readonly SpawnIntent[]): ProcessIdentity[] 
     if (!Number.isInteger(pid)) continue;
     const cmdline = readProc(pid, 'cmdline');
     const matching = wanted.filter((intent) => intent.cmdline === cmdline);
-    if (matching.length === 0 || !isOwn(pid)) continue;
+    if (matching.length === 0 || !(isOwn(pid) || matching.some(({ isWrapped }) => isWrapped && isRoots(pid)))) continue;
     const stat = readStat(pid);
     if (!stat || isDead(stat)) continue;
     const match = matching.some(
@@ -140,9 +141,18 @@ function isDead(stat: ProcStat): boolean {
 }
 
 function isOwn(pid: number): boolean {
+  return userOf(pid) === process.getuid?.();
+}
+
+/** A setuid helper of ours is root's, until it becomes us. */
+function isRoots(pid: number): boolean {
+  return userOf(pid) === 0;
+}
+
+function userOf(pid: number): number | undefined {
   // Not the owner of /proc/PID, which is root for a process that forbids core dumps.
   const uid = /^Uid:\t(\d+)/m.exec(readProc(pid, 'status') ?? '')?.[1];
-  return uid !== undefined && Number(uid) === process.getuid?.();
+  return uid === undefined ? undefined : Number(uid);
 }
 
 function readProc(pid: number, file: 'stat' | 'status' | 'cmdline'): string | undefined {

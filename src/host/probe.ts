@@ -7,6 +7,7 @@ import { readCache, writeCache } from './cache.ts';
 import { findDirs } from './dirs.ts';
 import type { HostFacts, KvmFacts, QemuFacts, QemuSchema, Questions } from './facts.ts';
 import { FIRMWARE_DIRS, readFirmware } from './firmware.ts';
+import { maySetuid } from './helper.ts';
 import { lookAtKvm } from './kvm.ts';
 import { probePaths } from './paths.ts';
 import { findProgram, findPrograms, isExecutable, noProgram, programDirs } from './programs.ts';
@@ -55,6 +56,8 @@ export async function probeHost(request: ProbeRequest): Promise<Probed> {
   const where = programDirs(env['PATH'], process.geteuid?.() ?? user.uid);
   const hostArch = ARCH[process.arch] ?? process.arch;
   const { programs, diagnostics: unknown } = findPrograms(where, settings.programs ?? {});
+  // The helper could do nothing for us, and says so only when it is called.
+  if (programs['ezvm-priv'] !== undefined && !maySetuid()) delete programs['ezvm-priv'];
   const firmware = readFirmware(
     settings.firmwareDirs ?? [...FIRMWARE_DIRS, ...(user.uid === 0 ? [] : [`${dirname(dirs.config)}/qemu/firmware`])],
   );

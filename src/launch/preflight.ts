@@ -6,6 +6,7 @@ import { isExecutable } from '../host/programs.ts';
 import { findBusFault, findScreenFault } from '../host/session.ts';
 import type { Descriptor, Plan, Requirement } from '../plan/plan.ts';
 import { closeHanded, openDescriptors } from './descriptor.ts';
+import { askHelper } from './helper.ts';
 import { reasonOf } from './host-fault.ts';
 import { findImageUser } from './image-lock.ts';
 import { findInherited, inheritedFor } from './inherited.ts';
@@ -35,14 +36,17 @@ export async function preflight(plan: Plan, surroundings: Surroundings): Promise
     ...socketPaths(plan).map(checkSocketPath),
     checkStateDir(plan.vm.stateDir),
   ];
-  const inherited = findInherited().map(({ path }) => path);
+  const left = plan.qemu.descriptors.filter(({ opener }) => opener === 'helper');
+  const elsewhere = [...findInherited(), ...left].map(({ path }) => path);
   for (const requirement of plan.requirements)
-    if (requirement.kind !== 'path' || !inherited.includes(requirement.path))
+    if (requirement.kind !== 'path' || !elsewhere.includes(requirement.path))
       found.push(...[await check(requirement, surroundings)].flat());
   for (const password of plan.qemu.passwords) found.push(...told(() => readPassword(password)));
   // What is missing or denied is told already, in words of its own.
-  if (!found.some((one) => one?.severity === 'error'))
-    found.push(...plan.qemu.descriptors.filter((one) => !inheritedFor(one)).flatMap(tryToOpen));
+  if (!found.some((one) => one?.severity === 'error')) {
+    const ours = plan.qemu.descriptors.filter((one) => !left.includes(one) && !inheritedFor(one));
+    found.push(...ours.flatMap(tryToOpen), ...(await askHelper(plan)));
+  }
   const qemu = plan.qemu.argv[0] ?? '';
   const checked = plan.requirements.some((one) => one.kind === 'program' && (one.path ?? one.program) === qemu);
   if (!checked) found.push(checkProgram({ kind: 'program', program: qemu, path: qemu, help: 'install QEMU' }));

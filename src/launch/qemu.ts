@@ -29,7 +29,7 @@ export async function startQemu(start: Start): Promise<NonNullable<Start['qemu']
   const argv = [...qemu.argv, ...launchArgs(vm.runDir)];
   const terminal = requirements.some((one) => one.kind === 'session' && one.wants === 'terminal');
   start.progress('starting QEMU');
-  const handed = openDescriptors(qemu.descriptors);
+  const handed = openDescriptors(qemu.descriptors.filter(({ opener }) => opener === undefined));
   const options = { channel: true, terminal, handed, wrapper: qemu.wrapper };
   const child = await startRecorded(start, 'qemu', argv, options).finally(() => closeHanded(handed));
   record(start, { qemu: { ...child.identity, argv, logOffset: child.log.offset } });

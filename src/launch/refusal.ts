@@ -4,6 +4,7 @@ import type { Origin } from '../core/origin.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { QemuOption } from '../qemu/option.ts';
 import { type Child, describeExit, type Exit } from './child.ts';
+import { findHelperRefusals } from './helper.ts';
 
 /** The error for a QEMU that ended while it started: in QEMU's words, at the place in the VM file that asked for it. */
 export function refusal(plan: Plan, child: Child, exit: Exit): EzvmError {
@@ -11,6 +12,8 @@ export function refusal(plan: Plan, child: Child, exit: Exit): EzvmError {
   const lines = lastLines(child.log).map((line) =>
     line.startsWith(`${program}: `) ? line.slice(program.length + 2) : line,
   );
+  const refused = plan.qemu.helper ? findHelperRefusals(plan.qemu.helper, lines) : [];
+  if (refused.length > 0) return new EzvmError(refused, EXIT.host);
   const said = lines.join('\n');
   const diagnostic: Diagnostic = {
     severity: 'error',

@@ -24,6 +24,7 @@ import { type PlanContext, type PlannedDevice, param, type Resolved } from './de
 import { emitOptions, emitSidecars, guestTexts, namesOf, substituteText } from './expand.ts';
 import { gatherDevices } from './gather.ts';
 import { findHandedTwice, vfioRequirements } from './handed.ts';
+import { helperWords, leaveToHelper, planHelper } from './helper.ts';
 import { findNetworkClashes, linkRequirements, networkRequirements } from './network.ts';
 import { passwordsOf } from './passwords.ts';
 import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
@@ -136,6 +137,8 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   findNetworkClashes(devices, requirements, report);
   const handed = handOver(options, descriptors);
   const relaxed = findRelaxations(options, spec.qemu.args, facts);
+  const opened = leaveToHelper(handed.descriptors, relaxed, facts);
+  const helper = planHelper(spec.name, opened, facts);
   const binary = facts.qemu?.binary ?? `qemu-system-${archOf(context)}`;
   const plan: Plan = {
     format: 1,
@@ -153,8 +156,9 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     qemu: {
       options,
       argv: [binary, ...renderOptions(handed.options, 'json', context.version)],
-      descriptors: handed.descriptors,
-      wrapper: confineQemu(relaxed, facts),
+      descriptors: opened,
+      wrapper: helper ? helperWords(helper) : confineQemu(relaxed, facts),
+      ...(helper && { helper }),
       passwords: passwordsOf(devices),
       relaxed,
     },

@@ -48,6 +48,8 @@ export interface PlannedQemu {
   readonly argv: readonly string[];
   /** Words before `argv`: a program that takes privileges away and then becomes QEMU. */
   readonly wrapper: readonly string[];
+  /** Where the wrapper is the setuid helper. */
+  readonly helper?: PlannedHelper;
   /** What is opened for QEMU and handed to it: it may then use that one thing, and open nothing by itself. */
   readonly descriptors: readonly Descriptor[];
   /** Set before the guest runs. */
@@ -69,6 +71,26 @@ export interface Descriptor {
   readonly exclusive: boolean;
   /** QEMU finds it as `/dev/fdset/<fd>`; else an option names the bare number. */
   readonly fdset: boolean;
+  /** Not ezvm opens it but the setuid helper, for a user who may not. */
+  readonly opener?: 'helper';
+  readonly origin?: Origin | undefined;
+}
+
+/** The call of the setuid helper that starts QEMU in its own place. */
+export interface PlannedHelper {
+  readonly program: string;
+  /** The name under which it gives back what it took. */
+  readonly vm: string;
+  readonly grants: readonly HelperGrant[];
+  /** Numbers of descriptors that QEMU gets from ezvm. */
+  readonly kept: readonly number[];
+}
+
+/** One thing that the helper is asked for. */
+export interface HelperGrant {
+  readonly word: string;
+  /** The path or address in it, which its sentences name. */
+  readonly what: string;
   readonly origin?: Origin | undefined;
 }
 

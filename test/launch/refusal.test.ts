@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findHelperRefusals } from '../../src/launch/helper.ts';
 import { findOrigin } from '../../src/launch/refusal.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { buildPlan, type Lab, makeLab } from './plan-builder.ts';
@@ -21,6 +22,15 @@ beforeAll(() => {
   });
 });
 afterAll(() => lab.sweep());
+
+it('places what the helper refuses where it was asked for', () => {
+  const grants = ['/dev/sda', '/dev/sda1'].map((what, index) => ({ word: '', what, origin: at(index + 1) }));
+  const lines = ['ezvm-priv: /dev/sda1 is mounted; unmount it', 'ezvm-priv: /dev/sda is gone', 'other'];
+  expect(findHelperRefusals({ program: '', vm: 'vm', kept: [], grants }, lines)).toEqual([
+    expect.objectContaining({ message: 'the helper refuses: /dev/sda1 is mounted; unmount it', origin: at(2) }),
+    expect.objectContaining({ message: 'the helper refuses: /dev/sda is gone', origin: at(1) }),
+  ]);
+});
 
 describe('findOrigin', () => {
   it.each([

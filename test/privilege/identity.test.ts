@@ -1,10 +1,12 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { CHECKOUT } from '../checkout.ts';
 import type { Ran } from '../cli/built.ts';
 import { writeGuestDisk } from '../guests/boot-sector.ts';
 import { until } from '../launch/plan-builder.ts';
+import { Helper } from './helper-lab.ts';
 import { MISSING, Network, type Person, statusOf, Town } from './people.ts';
 
 interface Row {
@@ -116,6 +118,10 @@ function makeDisk(): string {
   return file;
 }
 
+function qemuPath(): string {
+  return execFileSync('sh', ['-c', 'command -v qemu-system-x86_64'], { encoding: 'utf8' }).trim();
+}
+
 async function guestUp(home: string): Promise<void> {
   const log = join(home, '.local/state/ezvm/vm/serial0.log');
   await until('the guest', () => existsSync(log) && readFileSync(log, 'latin1').includes('EZVM-UP'));
@@ -159,6 +165,50 @@ describe.skipIf(MISSING !== undefined)(`who runs as what${MISSING ? ` (left out:
     expectTable('sudo', member, pids);
     expect(openFiles(pids['qemu'])).toContain(device);
     expect(openFiles(pids['swtpm'])).not.toContain(device);
+  });
+
+  it('who may call the helper, whose guest boots from a device of root’s alone', async () => {
+    const device = town.loop(makeDisk(), false);
+    const helper = new Helper(town);
+    try {
+      helper.makeKnown(member);
+      helper.policy(`allow user:${member.name} program ${qemuPath()}`, `allow user:${member.name} block ${device} rw`);
+      const file = town.built.write(join(member.home, 'vm.yaml'), vmFile(device));
+      expect(town.as(member, town.ezvm('plan', file)).out).toContain(`have the helper open ${device}`);
+      const started = town.as(member, town.ezvm('start', file));
+      expect(started.exit, started.err).toBe(0);
+      running = { argv: (...words) => town.as(member, town.ezvm(...words)).out };
+      await guestUp(member.home);
+      const pids = pidsOf(running.argv('status', '--json', 'vm'));
+      expectTable('user, by the helper', member, pids);
+      expect(openFiles(pids['qemu'])).toContain(device);
+      expect(openFiles(pids['swtpm'])).not.toContain(device);
+    } finally {
+      running?.argv('stop', '--force', 'vm');
+      running = undefined;
+      rmSync(join(member.home, '.config'), { recursive: true });
+      helper.remove();
+    }
+  });
+
+  it.each([
+    ['the policy does not allow the device', (qemu: string) => [`allow any program ${qemu}`], /line: allow uid/],
+    ['the policy cannot be understood', () => ['allow nonsense'], /line 1/],
+  ])('tells where in the VM file the helper refuses what: %s', (_, lines, sentence) => {
+    const device = town.loop(makeDisk(), false);
+    const helper = new Helper(town);
+    try {
+      helper.makeKnown(member);
+      helper.policy(...lines(qemuPath()));
+      const file = town.built.write(join(member.home, 'vm.yaml'), vmFile(device));
+      const { exit, err } = town.as(member, town.ezvm('start', file));
+      expect(err).toMatch(sentence);
+      expect(err).toContain(`${file}:6:`);
+      expect(exit).toBe(3);
+    } finally {
+      rmSync(join(member.home, '.config'), { recursive: true });
+      helper.remove();
+    }
   });
 
   it('root, who asks for it by name', () => {

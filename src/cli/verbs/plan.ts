@@ -58,9 +58,10 @@ function describeStep(step: Step): string {
   return `create the disk ${path} (${what.filter((word) => word !== undefined).join(', ')}), unless it exists`;
 }
 
-function describeDescriptor({ path, access, direct, exclusive, fd }: Descriptor): string {
+function describeDescriptor({ path, access, direct, exclusive, fd, opener }: Descriptor): string {
   const how = [access === 'write' ? 'to write' : 'to read', exclusive && 'alone', direct && "around the host's cache"];
-  return `open ${path} ${how.filter(Boolean).join(', ')}, as QEMU's descriptor ${fd}`;
+  const who = opener === 'helper' ? 'have the helper open' : 'open';
+  return `${who} ${path} ${how.filter(Boolean).join(', ')}, as QEMU's descriptor ${fd}`;
 }
 
 function describeSandbox(relaxed: readonly Relaxation[]): string {
