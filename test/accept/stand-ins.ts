@@ -203,6 +203,9 @@ export function furnish(plan: Plan, dir: string): void {
     if (name !== 'blockdev') continue;
     const path = (args['file'] as QemuProps | undefined)?.['filename'];
     if (typeof path === 'string' && path.startsWith(dir)) make(path, () => makeImage(path, String(args['driver'])));
+    const backing = args['backing'] as { driver: string; file: { filename: string } } | undefined;
+    const base = backing?.file.filename ?? '';
+    if (backing && base.startsWith(dir)) make(base, () => makeImage(base, backing.driver));
   }
   for (const requirement of plan.requirements) {
     if (requirement.kind !== 'path' || !requirement.path.startsWith(dir)) continue;

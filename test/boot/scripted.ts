@@ -9,9 +9,21 @@ const GUEST = join(CHECKOUT, 'etc', 'demo', 'guest', 'script');
 const MODULES = [
   ...['virtio_pci', 'virtio_net', 'e1000', 'e1000e', '8139cp', 'vmxnet3', 'igb', 'af_packet', 'virtio_rng'],
   ...['qemu_fw_cfg', 'virtiofs', '9p', '9pnet_virtio'],
+  ...[
+    'virtio_blk',
+    'virtio_scsi',
+    'vmw_pvscsi',
+    'sym53c8xx',
+    'megaraid_sas',
+    'ahci',
+    'nvme',
+    'xhci_pci',
+    'usb_storage',
+  ],
+  ...['sd_mod', 'sr_mod', 'floppy', 'vfat', 'nls_cp437', 'nls_ascii'],
 ];
 
-/** Makes the guest that does what a script says, of a kernel with all kinds of cards; undefined, or why it cannot be had. */
+/** Makes the guest that does what a script says, of a kernel with all kinds of cards and controllers; undefined, or why it cannot be had. */
 function makeGuest(): string | undefined {
   const init = join(import.meta.dirname, 'script-init.sh');
   const words = ['etc/demo/guest.mjs', '--full', '--out', GUEST, '--init', init, ...MODULES];

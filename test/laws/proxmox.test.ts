@@ -80,7 +80,8 @@ const NAMES: Readonly<Record<string, ((index: number) => string) | null>> = {
   iommu: null,
 };
 /** Kinds of places that are not PCI slots. */
-const OTHERS = /^(sata|ide|scsi|scsi-pvscsi|scsi-lsi|scsi-megasas|usb|usb-disk|usb-ehci|usb-uhci|serial|console)$/;
+const OTHERS =
+  /^(sata|ide|scsi|scsi-pvscsi|scsi-lsi|scsi-megasas|usb|usb-disk|floppy|usb-ehci|usb-uhci|serial|console)$/;
 
 function machine(type: string): DeviceTemplate {
   const found = DEVICES.find(({ name }) => name === `machines/${type}`);

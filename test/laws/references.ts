@@ -35,12 +35,13 @@ const MAKERS: { readonly [option: string]: string } = {
 };
 
 /** What the boards have by themselves: the bus, and ports for disks (pc has two of those, q35 six). */
-const BOARD = /^(pcie?\.0|ide\.[0-5])$/;
+const BOARD = /^(pcie?\.0|ide\.[0-5]|floppy-bus\.0)$/;
 /** What hangs on a bus in plain sight of the board, without a slot of ours. */
 const ON_BOARD = new Set([
   'isa-applesmc',
   'ib700',
   'isa-debugcon',
+  'isa-fdc',
   'isa-serial',
   'pvpanic',
   'ramfb',

@@ -61,6 +61,7 @@ const MADE_OF: { readonly [type: string]: (index: number) => string } = {
   'nbd-tcp': (index) => `host: server${index}`,
   iscsi: (index) => `portal: 192.168.1.5, target: iqn.x, lun: ${index}`,
   vvfat: (index) => `dir: /folders/${index}, read-only: off`,
+  floppy: (index) => `file: /images/${index}.img`,
   cdrom: (index) => (index % 2 === 0 ? `file: /images/${index}.iso` : 'serial: EMPTY'),
 };
 
@@ -91,7 +92,10 @@ interface Machine {
 
 const machines: fc.Arbitrary<Machine> = fc.record({
   singles: fc.uniqueArray(fc.constantFrom(...SINGLES), { selector: (line) => line.split(':')[0], maxLength: 8 }),
-  disks: fc.uniqueArray(fc.tuple(fc.nat(3), drives), { selector: ([index]) => index, maxLength: 6 }),
+  disks: fc.uniqueArray(
+    fc.tuple(fc.nat(3), drives).filter(([index, { type }]) => index < 2 || type !== 'floppy'),
+    { selector: ([index]) => index, maxLength: 6 },
+  ),
   cards: fc.uniqueArray(fc.tuple(fc.nat(7), card), { selector: ([index]) => index, maxLength: 8 }),
   usb: fc.uniqueArray(fc.tuple(fc.nat(7), fc.constantFrom('tablet', 'mouse', 'keyboard')), {
     selector: ([index]) => index,

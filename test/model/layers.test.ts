@@ -268,11 +268,11 @@ describe('a section that holds several devices', () => {
     ['disks: [{ file: a, slot: -1 }]\n', 'vm.yaml:1:26 disks[0].slot is -1; a whole number, at least 0, is wanted'],
     [
       'disks: [{ type: { a: b } }]\n',
-      'vm.yaml:1:17 disks[0].type is a map; one of cdrom, disk, iscsi, lvm, nbd, nbd-tcp or vvfat is wanted',
+      'vm.yaml:1:17 disks[0].type is a map; one of cdrom, disk, floppy, iscsi, lvm, nbd, nbd-tcp or vvfat is wanted',
     ],
     [
       'disks: [{ type: tape, file: a }]\n',
-      'vm.yaml:1:17 disks[0].type is "tape"; use cdrom, disk, iscsi, lvm, nbd, nbd-tcp or vvfat',
+      'vm.yaml:1:17 disks[0].type is "tape"; use cdrom, disk, floppy, iscsi, lvm, nbd, nbd-tcp or vvfat',
     ],
   ])('is refused as %s', (vm, fault) => {
     expect(makeVm({ vm }).faults).toEqual([fault]);

@@ -140,7 +140,7 @@ function placesOf(section: SectionSpec, type: string): Place[] {
       if (section.name === 'boot' && name !== 'kernel') others.push('    kernel: /vmlinuz\n');
       if (section.name === 'firmware' && name === 'code') others.push('    vars: /vars\n');
       // Not all that disks can do is for SATA, where a VM without a template has them.
-      if (section.name === 'disks' && type !== 'cdrom') others.push('    bus: virtio\n');
+      if (section.name === 'disks' && !['cdrom', 'floppy'].includes(type)) others.push('    bus: virtio\n');
       if (name === 'backing') others.push('    format: qcow2\n');
       if (type === 'dgram' && name === 'local-path') others.push('    remote-path: /there\n');
       if (type === 'dgram' && name === 'remote-path') others.push('    local-path: /here\n');

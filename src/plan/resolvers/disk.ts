@@ -14,6 +14,9 @@ const FORMAT_BY_ENDING: ReadonlyMap<string, string> = new Map([
   ['vmdk', 'vmdk'],
 ]);
 
+/** Formats that can be laid over another image. */
+const LAYERED = ['qcow2', 'vmdk'];
+
 /** Needs code because an image's format is told by its name and by looking into it, and one that is missing may be made. */
 export function resolveDisk(device: PlannedDevice, context: PlanContext): Resolved {
   const file = param<string>(device, 'file') ?? '';
@@ -37,7 +40,7 @@ function isMissing(file: string, context: PlanContext): boolean {
 function backingOf(device: PlannedDevice, format: string, context: PlanContext): Backing | null {
   const path = param<string>(device, 'backing');
   if (path === null) return null;
-  if (format !== 'qcow2')
+  if (!LAYERED.includes(format))
     context.refuse({
       code: 'combination-refused',
       message: `${device.id}: an image of the format ${format} cannot be laid over another`,
