@@ -18,7 +18,10 @@ static bool move_away(struct handed *handed) {
   return handed->opened >= 0;
 }
 
-static bool put_in_place(struct handed *handed) { return dup2(handed->opened, handed->wanted) >= 0; }
+static bool put_in_place(struct handed *handed) {
+  handed->opened = dup2(handed->opened, handed->wanted);
+  return handed->opened >= 0;
+}
 
 static bool for_each(struct request *request, act_on act) {
   bool good = request->iommu.opened < 0 || act(&request->iommu);

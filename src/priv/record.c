@@ -52,7 +52,14 @@ static bool read_device(struct record *record, char *line) {
   return true;
 }
 
-/* "uid 1000", "vm win", "process 123 456", "node 0" or "node -", "device 0000:01:00.0 DRIVER OVERRIDE"… */
+/* Three octal digits. */
+static bool read_mode(const char *text, mode_t *mode) {
+  if (strlen(text) != 3 || strspn(text, "01234567") != 3) return false;
+  *mode = (mode_t)((text[0] - '0') << 6 | (text[1] - '0') << 3 | (text[2] - '0'));
+  return true;
+}
+
+/* "uid 1000", "vm win", "process 123 456", "node 600" or "node -", "device 0000:01:00.0 DRIVER OVERRIDE"… */
 static bool read_lines(struct record *record, char *text) {
   uint64_t number, started;
   char *line = strsep(&text, "\n");
@@ -71,10 +78,7 @@ static bool read_lines(struct record *record, char *text) {
   line = strsep(&text, "\n");
   if (!line || !read_word(&line, "node") || !line) return false;
   record->node_given = strcmp(line, NONE) != 0;
-  if (record->node_given) {
-    if (!read_number(line, UINT32_MAX - 1, &number)) return false;
-    record->node_owner = (uid_t)number;
-  }
+  if (record->node_given && !read_mode(line, &record->node_mode)) return false;
   while ((line = strsep(&text, "\n")) != NULL && *line)
     if (!read_device(record, line)) return false;
   return record->count > 0;
@@ -134,10 +138,10 @@ bool peek_record(int folder, const char *name, struct record *record) {
 static const char *or_none(const char *driver) { return *driver ? driver : NONE; }
 
 int write_record(struct record *record) {
-  char text[RECORD_SIZE], owner[16] = NONE;
-  if (record->node_given) snprintf(owner, sizeof owner, "%u", (unsigned)record->node_owner);
+  char text[RECORD_SIZE], mode[16] = NONE;
+  if (record->node_given) snprintf(mode, sizeof mode, "%03o", (unsigned)record->node_mode);
   int used = snprintf(text, sizeof text, "uid %u\nvm %s\nprocess %d %llu\nnode %s\n", (unsigned)record->uid, record->vm,
-                      (int)record->pid, (unsigned long long)record->started, owner);
+                      (int)record->pid, (unsigned long long)record->started, mode);
   for (unsigned i = 0; i < record->count && used > 0 && (size_t)used < sizeof text; i++)
     used += snprintf(text + used, sizeof text - (size_t)used, "device %s %s %s\n", record->taken[i].address,
                      or_none(record->taken[i].driver), or_none(record->taken[i].override));

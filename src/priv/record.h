@@ -26,8 +26,8 @@ struct record {
   char vm[VM_ROOM];
   pid_t pid;
   uint64_t started;
-  bool node_given; /* the group's node in /dev was made the caller's, and was node_owner's */
-  uid_t node_owner;
+  bool node_given; /* the caller was let into the group's node in /dev, which had this mode */
+  mode_t node_mode;
   unsigned count;
   struct taken taken[GRANTS_MAX];
 };

@@ -65,6 +65,8 @@ int check_tap(const struct policy *policy, const struct grant *grant) {
   struct ifreq request = request_about(grant->what);
   if (ioctl(control, SIOCGIFINDEX, &request) != 0)
     code = refuse(ABSENT, "there is no bridge %s; make it, or check the name with: ip link", grant->what);
+  else if (ioctl(control, SIOCGIFNAME, &request) != 0 || strcmp(request.ifr_name, grant->what) != 0)
+    code = refuse(DENIED, "bridge %s is another name of %s; ask for it by that", grant->what, request.ifr_name);
   else if (!is_bridge(control, grant->what))
     code = refuse(DENIED, "%s is no bridge of the Linux kernel; name one (see: ip link show type bridge)", grant->what);
   close(control);

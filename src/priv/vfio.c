@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "bind.h"
 #include "caller.h"
 #include "files.h"
@@ -95,8 +96,6 @@ int check_group_unused(const struct record *record) {
   return DONE;
 }
 
-static int own(int node, uid_t owner) { return fchownat(node, "", owner, (gid_t)-1, AT_EMPTY_PATH); }
-
 int give_group_node(struct record *record) {
   int node = -1;
   struct stat status;
@@ -107,27 +106,29 @@ int give_group_node(struct record *record) {
   int code = DONE;
   if (!record->node_given) {
     record->node_given = true;
-    record->node_owner = status.st_uid;
+    record->node_mode = status.st_mode & 0777;
     code = write_record(record);
   }
-  /* Root's for a moment: an earlier holder can open it no more, and has it open or not. */
-  if (code == DONE && own(node, 0) != 0) code = refuse(BROKEN, "cannot own %s: %s", record->group, strerror(errno));
-  if (code == DONE) code = check_group_unused(record);
-  if (code == DONE && own(node, caller.uid) != 0)
-    code = refuse(BROKEN, "cannot give you " EZVM_PRIV_DEV "/vfio/%s: %s; report this", record->group, strerror(errno));
+  /* An earlier holder can open it no more from here on; whether he has it open is looked at then. */
+  bool changed = code != DONE || let_out(node, record->node_mode);
+  if (code == DONE && changed) code = check_group_unused(record);
+  if (code == DONE && changed) changed = let_in(node, caller.uid, record->node_mode);
+  int error = errno;
   close(node);
-  return code;
+  if (changed) return code;
+  return refuse(BROKEN, "cannot let you open " EZVM_PRIV_DEV "/vfio/%s: %s; /dev needs access lists (ACLs)", record->group,
+                strerror(error));
 }
 
 int take_group_node(const struct record *record) {
   if (!record->node_given) return check_group_unused(record);
   int node = open_group(record->group, O_PATH);
   if (node < 0) return DONE; /* it goes with the last device that is bound to vfio-pci */
-  int code = own(node, record->node_owner) == 0
+  int code = let_out(node, record->node_mode)
                  ? check_group_unused(record)
                  : refuse(BROKEN, "cannot take back " EZVM_PRIV_DEV "/vfio/%s: %s; report this", record->group,
                           strerror(errno));
-  if (code != DONE) (void)own(node, record->uid);
+  if (code != DONE) (void)let_in(node, record->uid, record->node_mode);
   close(node);
   return code;
 }

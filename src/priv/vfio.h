@@ -9,9 +9,9 @@
 int check_iommufd(void);
 /* Refuses a group that some program has open, whoever it is. */
 int check_group_unused(const struct record *record);
-/* Makes the group's node the caller's, so that QEMU can open it by its path. */
+/* Lets the caller open the group's node, as QEMU does by its path. */
 int give_group_node(struct record *record);
-/* The node is its old owner's again; refuses when it is in use, and then leaves it as it is. */
+/* The node is as it was; refuses when it is in use, and then leaves it to the caller. */
 int take_group_node(const struct record *record);
 int open_device_node(struct grant *grant);
 int open_iommufd(struct request *request);

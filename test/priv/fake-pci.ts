@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -45,7 +46,10 @@ export class FakePci {
 
   constructor(lab: PrivLab) {
     this.#lab = lab;
-    for (const each of ['sys', 'dev/vfio', 'run/ezvm-priv']) rmSync(lab.path(each), { recursive: true, force: true });
+    for (const each of ['dev/vfio', 'run/ezvm-priv']) rmSync(lab.path(each), { recursive: true, force: true });
+    // In memory, as sysfs is: a disk under load may keep this part of the kernel waiting longer than the helper waits.
+    spawnSync('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'none', lab.path('sys')]);
+    for (const each of readdirSync(lab.path('sys'))) rmSync(lab.path('sys', each), { recursive: true });
     for (const each of ['bus/pci/devices', 'bus/pci/drivers', 'kernel/iommu_groups', 'class/vfio'])
       mkdirSync(this.#sys(each), { recursive: true });
     mkdirSync(lab.path('dev/vfio/devices'), { recursive: true });
@@ -57,6 +61,7 @@ export class FakePci {
 
   end(): void {
     clearInterval(this.#timer);
+    spawnSync('umount', [this.#lab.path('sys')]);
   }
 
   #sys(...parts: string[]): string {

@@ -49,7 +49,7 @@ static const char *const RULES[] = {
     "allow any pci 0000:01:00.0 10de:2684 bind boot-display\n", "deny any pci 0000:*\n", "allow any memlock 18G\n",
     "deny any memlock *\n", "allow user:root block /dev/* rw\n", "\n", "# only this\n"};
 static const char *const LINES[] = {
-    "uid 1000\n", "vm win\n", "process 12 345\n", "node 0\n", "node -\n", "device 0000:01:00.0 nouveau -\n",
+    "uid 1000\n", "vm win\n", "process 12 345\n", "node 660\n", "node -\n", "device 0000:01:00.0 nouveau -\n",
     "device 0000:01:00.1 - vfio-pci\n", "\n", "uid -1\n", "device ../../x a b\n", "process 1\n"};
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 

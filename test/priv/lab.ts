@@ -126,12 +126,12 @@ export async function makeLab(): Promise<PrivLab> {
   chmodSync(dir, 0o755);
   for (const each of ['etc', 'run', 'dev', 'sys', 'bin', 'out']) mkdirSync(path(each), { mode: 0o755 });
   chmodSync(path('out'), 0o777);
-  tool('groupadd', [group]);
-  const member = addUser(`ezvmm${mark}`, [group]);
-  const stranger = addUser(`ezvms${mark}`, []);
   const helper = path('bin', 'ezvm-priv');
   buildHelper(dir, helper);
   const [witness, launch, log] = ['witness', 'launch', 'log'].map((name) => buildTool(name, path('bin')));
+  tool('groupadd', [group]);
+  const member = addUser(`ezvmm${mark}`, [group]);
+  const stranger = addUser(`ezvms${mark}`, []);
   chownSync(helper, 0, Number(tool('getent', ['group', group]).split(':')[2]));
   chmodSync(helper, 0o4750);
   const logger = spawn(log ?? '', [path('log.sock'), path('log.txt')], { stdio: ['pipe', 'pipe', 'inherit'] });

@@ -18,6 +18,7 @@ beforeAll(async () => {
   try {
     inside('ip', 'link', 'add', 'br-lab', 'mtu', '1400', 'type', 'bridge');
     inside('ip', 'link', 'set', 'br-lab', 'up');
+    inside('ip', 'link', 'property', 'add', 'dev', 'br-lab', 'altname', 'br-other');
     inside('ip', 'tuntap', 'add', 'plain', 'mode', 'tap');
   } catch {
     lack = 'no bridge or no tap can be made here';
@@ -76,6 +77,7 @@ describe.skipIf(!CAN)(`a tap${WHY}`, () => {
     ['a bridge that is not there', '--tap=20:br-none', 69, 'there is no bridge br-none'],
     ['an interface that is no bridge', '--tap=20:plain', 77, 'plain is no bridge'],
     ['a bridge that is not allowed', '--tap=20:lo', 77, 'bridge lo: the policy does not allow it'],
+    ['a bridge by another name of its', '--tap=20:br-other', 77, 'br-other is another name of br-lab'],
     ['vhost, which is not allowed', '--tap=20:br-lab:21', 77, 'does not allow vhost'],
   ])('is not made for %s', (_, option, code, says) => {
     if (lack) return;
