@@ -26,7 +26,8 @@ static mode_t caller_umask;
 static sigset_t caller_mask;
 
 /* Set by the caller, each of these could end the helper in the midst of a change. */
-static const int RAISED[] = {RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_DATA, RLIMIT_AS, RLIMIT_RTTIME};
+static const int RAISED[] = {RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_DATA,
+                             RLIMIT_STACK, RLIMIT_AS, RLIMIT_RTTIME};
 #define RAISED_COUNT (sizeof RAISED / sizeof RAISED[0])
 static struct rlimit caller_limits[RAISED_COUNT];
 

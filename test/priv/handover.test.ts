@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { CAN, makeDisk, makeLab, type PrivLab, WHY } from './lab.ts';
+import { CAN, makeDisk, makeLab, type PrivLab, tool, WHY } from './lab.ts';
 
 let lab: PrivLab;
 let disk: ReturnType<typeof makeDisk> = null;
@@ -155,6 +155,34 @@ describe.skipIf(!CAN)(`a disk that only root may open${WHY}`, () => {
     const direct = lab.run([...run('--block=3:/dev/disk:rw+direct'), 'read:3:4096', 'descriptors']);
     expect(direct.stdout).toMatch(/^fd 3 block 140002 /m);
     expect(direct.stdout).toContain('read 3 written');
+  });
+
+  it('is a real guest’s, in QEMU’s whole sandbox', async ({ skip }) => {
+    if (!disk) return skip('no loop device can be made here');
+    const qemu = tool('sh', ['-c', 'command -v qemu-system-x86_64']).trim();
+    lab.policy(`allow any program ${qemu}\nallow any block /dev/disk rw\n`);
+    const args = ['-nodefaults', '-display', 'none', '-S', '-machine', 'q35,accel=tcg', '-qmp', 'stdio'];
+    const sandbox = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
+    const drive = { driver: 'host_device', 'node-name': 'd0', filename: '/dev/fdset/1', cache: { direct: true } };
+    args.push('-sandbox', sandbox, '-add-fd', 'fd=20,set=1', '-blockdev', JSON.stringify(drive));
+    args.push('-device', 'virtio-blk-pci,drive=d0');
+    const child = lab.start(['run', '--vm=win', '--block=20:/dev/disk:rw+direct', '--', qemu, ...args]);
+    let said = '';
+    child.stderr?.on('data', (text) => {
+      said += text;
+    });
+    for (const command of ['qmp_capabilities', 'query-block']) child.stdin?.write(`{"execute":"${command}"}\n`);
+    for await (const text of child.stdout ?? []) {
+      said += text;
+      if (said.includes('"/dev/fdset/1"') || said.includes('"error"')) break;
+    }
+    const status = fields(readFileSync(`/proc/${child.pid}/status`, 'utf8'));
+    const exit = once(child, 'exit');
+    child.stdin?.write('{"execute":"quit"}\n');
+    await exit;
+    expect(said).toContain('"ro": false');
+    expect(status).toMatchObject({ CapEff: '0'.repeat(16), CapBnd: '0'.repeat(16), NoNewPrivs: '1', Seccomp: '2' });
+    expect(status['Uid']).toBe(Array(4).fill(lab.member.uid).join(' '));
   });
 
   it('is one program’s at a time', async ({ skip }) => {

@@ -76,8 +76,7 @@ function fillDev(): void {
     ],
     ['swapoff', [swap]],
   );
-  const { status } = spawnSync('blockdev', ['--setro', dev('fixed')]);
-  if (status !== 0) lacking.add('fixed');
+  have('fixed', [['blockdev', ['--setro', dev('fixed')]]], ['blockdev', ['--setrw', dev('fixed')]]);
 }
 
 beforeAll(async () => {

@@ -215,6 +215,7 @@ export function makeDisk(lab: PrivLab, name: string, start = ''): { device: stri
   const { status, stdout } = spawnSync('losetup', ['--find', '--show', file], { encoding: 'utf8' });
   if (status !== 0) return null;
   const device = stdout.trim();
+  tool('blockdev', ['--setrw', device]); // who had it before may have left it otherwise
   node(lab.path('dev', name), device);
   return { device, detach: () => tool('losetup', ['--detach', device]) };
 }
