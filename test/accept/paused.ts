@@ -25,6 +25,8 @@ const CHATTER = [
   /module \S+ not found, do you want to install/,
   // PulseAudio's server without a card, of voices that play nowhere.
   /^pulseaudio: (set_(sink_input|source_output)_(volume|mute)\(\) failed.*|Reason: Invalid argument)$/,
+  // Xvfb has no GPU, and Mesa draws by itself.
+  /^MESA-EGL: warning: (DRI3 error|Ensure your X server supports DRI3)/,
   // Of the viewer that a desktop has for such addresses.
   /info: Launching display with URI/,
   // JACK says so of every client, and keeps notes in a form that differs between its versions.

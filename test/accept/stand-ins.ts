@@ -15,7 +15,7 @@ import type { HostFacts } from '../../src/host/facts.ts';
 import { makeCertificates } from '../../src/launch/certificates.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { QemuOption, QemuProps } from '../../src/qemu/option.ts';
-import { INSTALLED } from './desktop.ts';
+import { RUNNING } from './desktop.ts';
 import { XVFB } from './screen.ts';
 
 const MIB = 1024 * 1024;
@@ -62,12 +62,12 @@ export function lack({ name, args }: QemuOption, facts: HostFacts): string | und
     case 'audiodev oss':
       return existsSync('/dev/dsp') ? undefined : 'no sound card';
     case 'audiodev pipewire':
-      if (!INSTALLED.includes('pipewire')) return 'no PipeWire';
+      if (!RUNNING.has('pipewire')) return 'no PipeWire';
       return hasPipeWire(facts) ? undefined : 'no PipeWire beside this QEMU; node test/qemus.mjs --refresh gets it';
     case 'audiodev pa':
-      return INSTALLED.includes('pipewire-pulse') ? undefined : 'no sound server for pa';
+      return RUNNING.has('pipewire-pulse') ? undefined : 'no sound server for pa';
     case 'audiodev jack':
-      return INSTALLED.includes('jackd') ? undefined : 'no JACK';
+      return RUNNING.has('jackd') ? undefined : 'no JACK';
     case 'display gtk':
     case 'display sdl':
       if (facts.qemu && !facts.qemu.displays.includes(String(args['type'])))
@@ -81,7 +81,7 @@ export function lack({ name, args }: QemuOption, facts: HostFacts): string | und
     case 'display egl-headless':
       return hasRenderNode() ? undefined : 'no render node';
     case 'display dbus':
-      if (!INSTALLED.includes('dbus-daemon')) return 'no session bus';
+      if (!RUNNING.has('dbus-daemon')) return 'no session bus';
       return args['gl'] === true && !hasRenderNode() ? 'no render node' : undefined;
     case 'object input-linux':
       return 'no keyboard to share';
