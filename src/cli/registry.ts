@@ -39,6 +39,10 @@ export const VERBS: Verbs = {
         summary: 'print what gives a group the devices, or install it',
         load: () => import('./verbs/setup-group.ts'),
       },
+      helper: {
+        summary: 'print a policy for the setuid helper, and how to install both',
+        load: () => import('./verbs/setup-helper.ts'),
+      },
       tls: { summary: 'make certificates for screens on the network', load: () => import('./verbs/setup-tls.ts') },
       undo: { summary: 'put back all that setup has changed', load: () => import('./verbs/setup-undo.ts') },
     },

@@ -5,15 +5,13 @@ import { type Diagnostic, EXIT, EzvmError, fault } from '../../core/diagnostic.t
 import { diffLines } from '../../core/diff.ts';
 import { type SetupFile, setupFiles } from '../../formats/setup/files.ts';
 import { gatherNeeds } from '../../formats/setup/needs.ts';
-import { type Account, findAccount, findCaller } from '../../host/account.ts';
+import type { Account } from '../../host/account.ts';
 import { readPci } from '../../host/pci.ts';
-import { listVmFiles } from '../../input/locate.ts';
 import { performActivation, plannedActivation } from '../../launch/activation.ts';
 import type { CliContext } from '../context.ts';
-import { dirsOf } from '../dirs.ts';
-import { makePlan } from '../pipeline.ts';
 import { printable } from '../print/diagnostics.ts';
 import type { Flags, Verb } from '../verb.ts';
+import { findBeneficiary, planAtHand } from '../vms-at-hand.ts';
 
 export const verb: Verb = {
   usage: 'setup group [FILE|NAME…]',
@@ -31,7 +29,7 @@ export const verb: Verb = {
   words: [0, 100],
   async run(refs, flags, context) {
     const root = typeof flags['root'] === 'string' ? resolve(context.cwd, flags['root']) : '/';
-    const user = findUser(flags, context);
+    const user = findBeneficiary(wordFlag(flags, 'user'), context);
     const { files, notes } = await wantedFiles(refs, user, flags, context);
     const commands = root === '/' ? plannedActivation(files, groupOf(flags), user.name) : [];
     context.report(notes);
@@ -56,13 +54,7 @@ async function wantedFiles(
   flags: Flags,
   context: CliContext,
 ): Promise<{ files: SetupFile[]; notes: readonly Diagnostic[] }> {
-  const named =
-    refs.length > 0 ? refs : listVmFiles(context.cwd, dirsOf(context).config).map(({ absolute }) => absolute);
-  if (named.length === 0)
-    throw fault(EXIT.usage, 'words-wrong', 'there are no VMs here', { help: 'name the files of those it is for' });
-  const plans = [];
-  for (const ref of named) plans.push((await makePlan(ref, {}, context)).plan);
-  const needs = gatherNeeds(plans);
+  const needs = gatherNeeds(await planAtHand(refs, context));
   const functions = needs.pci.map((address) => ({ address, found: readPci(address) }));
   const missing = functions.filter(({ found }) => !found).map(({ address }) => address);
   const bridge = wordFlag(flags, 'bridge');
@@ -151,21 +143,6 @@ function afterwards(files: readonly SetupFile[], { name }: Account): string {
       ? 'reboot, so that devices get vfio-pci before other drivers (and make the initramfs anew if those are in it)\n'
       : '',
   ].join('');
-}
-
-function findUser(flags: Flags, context: CliContext): Account {
-  const name = wordFlag(flags, 'user');
-  const account =
-    name === undefined ? (findCaller(context.env) ?? findAccount(String(process.getuid?.()))) : findAccount(name);
-  if (account && account.uid !== 0) return account;
-  throw fault(
-    EXIT.usage,
-    'user-unclear',
-    name === undefined ? 'for whom is not known' : `there is no user ${name} but root`,
-    {
-      help: 'name somebody who is to run VMs: --user NAME',
-    },
-  );
 }
 
 function groupOf(flags: Flags): string {

@@ -1,0 +1,34 @@
+import { expect, it } from 'vitest';
+import { Catalog } from '../../src/catalog/catalog.ts';
+import { writePolicy } from '../../src/formats/setup/policy.ts';
+import { folderTemplates } from '../checkout.ts';
+import { hostFacts, planOf } from '../planned.ts';
+
+const CATALOG = new Catalog(folderTemplates());
+const LAPTOP = hostFacts('laptop');
+const FREE = { kind: 'block', readable: true, writable: true } as const;
+
+function plan(file: string, more = ''): ReturnType<typeof planOf> {
+  const paths = { [file]: FREE };
+  return planOf(`template: other\ndisks: [{ file: '${file}', bus: virtio${more} }]\n`, CATALOG, { ...LAPTOP, paths });
+}
+
+it('lets a person start the VMs and no more, with each disk once', () => {
+  const plans = [plan('/dev/vg/a', ', read-only: on'), plan('/dev/vg/a'), plan('/dev/vg/b', ', read-only: on')];
+  const { text, unnamed } = writePolicy(plans, { name: 'alice', uid: 1000 });
+  expect(text.split('\n').slice(1)).toEqual([
+    'allow  user:alice  block    /dev/vg/a  rw',
+    'allow  user:alice  block    /dev/vg/b  ro',
+    `allow  user:alice  program  ${LAPTOP.qemu?.binary}`,
+    '',
+  ]);
+  expect(unnamed).toEqual([]);
+});
+
+it('writes no line for what could be read as another', () => {
+  for (const path of ['/dev/vg/*', '/dev/vg/a rw', '/dev/vg/a#'])
+    expect(writePolicy([plan(path)], { name: 'dom\\al', uid: 7 })).toMatchObject({
+      text: expect.not.stringContaining('block'),
+      unnamed: [path],
+    });
+});
