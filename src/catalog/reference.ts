@@ -11,7 +11,8 @@ export function referenceOf(catalog: Catalog): string {
   return `${[
     '# Reference',
     'Every key of a VM file; `ezvm reference SECTION` prints one section, with the device types of your own. How files are\n' +
-      'laid over each other is told in [the configuration language](language.md).',
+      'laid over each other is told in [the configuration language](language.md). Every device takes `type`; those that have a\n' +
+      'place on a bus take `slot`, its number.',
     `Sections: ${sections.map(({ name }) => `[${name}](#${name})`).join(' ')}`,
     keyList('## Keys beside the sections', KEYS),
     keyList('## Settings files', SETTINGS),
