@@ -32,11 +32,16 @@ const NOTHING: Prepared = { descriptors: [], locked: undefined };
  * Starts a VM for root as the user that it is for: what only root may open is opened first, and all the rest, from reading
  * the VM file on, is done by an ezvm that is that user for good.
  * @returns the exit code; undefined where root itself is wanted by name
- * @throws EzvmError exit 2 where nothing says who that user is
+ * @throws EzvmError with the faults of the VM's file, else exit 2, where nothing says who that user is
  */
 export async function startAsTarget(ref: string, flags: Flags, context: CliContext): Promise<number | undefined> {
   if (flags['i-know-qemu-runs-as-root'] === true) return undefined;
-  const target = chooseTarget(flags['user'], context);
+  const target = findTarget(flags['user'], context);
+  if (!target) {
+    // Whoever is asked for a flag should not learn only afterwards that the file is wrong.
+    await makePlan(ref, flags, context);
+    throw unclearTarget(flags['user']);
+  }
   const environment = targetEnvironment(target, context.env);
   const config = environment['XDG_CONFIG_HOME'] ?? `${target.home}/.config`;
   const file = locate(ref, context.cwd, `${config}/ezvm`).absolute;
@@ -68,15 +73,18 @@ export async function runAsCaller(words: readonly string[], context: CliContext)
   );
 }
 
-function chooseTarget(asked: Flags[string], { env }: CliContext): Account {
+function findTarget(asked: Flags[string], { env }: CliContext): Account | undefined {
   const target = typeof asked === 'string' ? findAccount(asked) : findCaller(env);
-  if (target && target.uid !== 0) return target;
-  throw fault(
+  return target?.uid === 0 ? undefined : target;
+}
+
+function unclearTarget(asked: Flags[string]): EzvmError {
+  return fault(
     EXIT.usage,
     'user-unclear',
     typeof asked !== 'string'
       ? 'this is root, and nothing says for whom the VM is'
-      : target
+      : findAccount(asked)
         ? 'QEMU is not run as root'
         : `there is no user ${asked}`,
     { help: 'name the user to run QEMU as: --user NAME; or accept the danger: --i-know-qemu-runs-as-root' },

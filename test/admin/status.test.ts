@@ -27,6 +27,7 @@ describe('status', () => {
       uptime: expect.any(Number),
       sockets: { qmp: plan.vm.qmpSocket, monitor: plan.vm.monitorSocket },
       relaxed: [],
+      guest: [],
       sidecars: [{ name: 'swtpm', pid: state.sidecars[0]?.pid, alive: true, needed: true }],
     });
     expect(status.uptime).toBeGreaterThanOrEqual(0);

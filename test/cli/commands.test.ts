@@ -81,7 +81,7 @@ describe('a slip', () => {
     [['setup', 'gruop'], 'there is no verb "setup gruop"', 'did you mean setup group?'],
     [['setup', 'group', '--aply'], 'ezvm setup group has no flag --aply', 'did you mean --apply?'],
     [['check', 'vm.yaml', '--jsno'], 'ezvm check has no flag --jsno', 'did you mean --json?'],
-    [['check', 'vm.yaml', '-x'], 'ezvm check has no flag -x', 'it has --set, --host, --json, --help'],
+    [['check', 'vm.yaml', '-x'], 'ezvm check has no flag -x', 'it has --set, --host, --json, --untrusted, --help'],
     [['start', '-f', '--bogus', 'vm.yaml'], 'ezvm start has no flag --bogus', 'it has'],
     [['--bogus'], 'ezvm start has no flag --bogus', 'it has'],
     [['check', 'vm.yaml', '--set'], '--set takes a value', '--set=KEY=VALUE'],

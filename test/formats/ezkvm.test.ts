@@ -189,7 +189,7 @@ describe('screens', () => {
       made(
         `general:\ndisplay: { type: remote-viewer, auto_resize: false, full_screen: true }\n${text}`,
       ).plan.sidecars[0]?.argv.slice(1) ?? [];
-    const flags = ['--full-screen', '--auto-resize=never'];
+    const flags = ['--title=old', '--full-screen', '--auto-resize=never'];
     expect(viewer('spice: { addr: "::", port: 5907 }')).toEqual([...flags, 'spice://127.0.0.1:5907']);
     expect(viewer('spice: { addr: "::1", port: 5907 }')).toEqual([...flags, 'spice://[::1]:5907']);
     expect(viewer('spice: { path: /s/x }')).toEqual([...flags, 'spice+unix:///s/x']);
@@ -209,6 +209,7 @@ display:
       'app:shmFile=/dev/shm/lg',
       'spice:host=127.0.0.1',
       'spice:port=5903',
+      'win:title=old',
       'input:grabKeyboard=no',
       'win:fullScreen=no',
       'win:size=800x600',

@@ -66,6 +66,7 @@ describe('readReplies', () => {
         // Without its other half virtio-gpu-gl-pci kills QEMU.
         devices: ['e1000'],
         objects: ['iothread'],
+        maxCpus: {},
         cpuModels: [],
         netdevs: [],
         audiodevs: expect.arrayContaining(['none', 'alsa']),

@@ -8,7 +8,7 @@ import type { Verb } from '../verb.ts';
 export const verb: Verb = {
   usage: 'setup tls [NAME…]',
   summary:
-    'Makes the certificates by which viewers elsewhere know this machine: a CA of your own, once, and a new one for the server.\nIts names are the host name and the addresses this machine has now, and those given.',
+    'Makes the certificates by which viewers elsewhere know this machine: a CA of your own, once, and one for the server.\nIts names are the host name and the addresses this machine has now, and those given.',
   example: 'ezvm setup tls pc.example.org',
   flags: { dir: { type: 'string', value: 'DIR', help: 'where; ~/.config/ezvm/tls unless given' } },
   words: [0, 20],
