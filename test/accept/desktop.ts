@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { openScreen } from './screen.ts';
 
-/** The one directory of the one session of a test file. */
-const DIR = mkdtempSync(join(tmpdir(), 'ezvm-desk-'));
+/** The one directory of the one session of a test file, made when it is opened. */
+const DIR = join(tmpdir(), `ezvm-desk-${process.pid}`);
 
 /** The programs of a desktop's session that run, once it is open: what is installed, and could be started. */
 export const RUNNING = new Set<string>();
@@ -27,25 +27,26 @@ const PATIENCE_MS = 60_000;
 
 /** Starts what of a desktop is installed. */
 export async function openDesktop(): Promise<Desktop> {
-  const dir = DIR;
   const jack = `ezvm-${process.pid}`;
   const env: Record<string, string> = {
-    XDG_RUNTIME_DIR: dir,
-    XDG_CONFIG_HOME: join(dir, 'config'),
-    XDG_DATA_HOME: join(dir, 'data'),
-    ALSA_CONFIG_PATH: join(dir, 'asound.conf'),
+    XDG_RUNTIME_DIR: DIR,
+    XDG_CONFIG_HOME: join(DIR, 'config'),
+    XDG_DATA_HOME: join(DIR, 'data'),
+    ALSA_CONFIG_PATH: join(DIR, 'asound.conf'),
     SDL_AUDIODRIVER: 'dummy',
     JACK_DEFAULT_SERVER: jack,
     JACK_NO_START_SERVER: '1',
   };
-  mkdirSync(join(dir, 'config'));
-  mkdirSync(join(dir, 'data', 'applications'), { recursive: true });
-  writeFileSync(join(dir, 'asound.conf'), 'pcm.!default { type null }\nctl.!default { type null }\n');
+  rmSync(DIR, { recursive: true, force: true });
+  mkdirSync(DIR, { mode: 0o700 });
+  mkdirSync(join(DIR, 'config'));
+  mkdirSync(join(DIR, 'data', 'applications'), { recursive: true });
+  writeFileSync(join(DIR, 'asound.conf'), 'pcm.!default { type null }\nctl.!default { type null }\n');
   // What opens the addresses of SPICE servers, as far as QEMU can tell.
   const scheme = 'x-scheme-handler/spice+unix';
-  writeFileSync(join(dir, 'config', 'mimeapps.list'), `[Default Applications]\n${scheme}=viewer.desktop\n`);
+  writeFileSync(join(DIR, 'config', 'mimeapps.list'), `[Default Applications]\n${scheme}=viewer.desktop\n`);
   writeFileSync(
-    join(dir, 'data', 'applications', 'viewer.desktop'),
+    join(DIR, 'data', 'applications', 'viewer.desktop'),
     `[Desktop Entry]\nType=Application\nName=Viewer\nExec=/bin/true %u\nMimeType=${scheme};\n`,
   );
 
@@ -68,17 +69,17 @@ export async function openDesktop(): Promise<Desktop> {
     }
     RUNNING.add(program);
   };
-  const bus = join(dir, 'bus');
+  const bus = join(DIR, 'bus');
   await Promise.all([
     start(['dbus-daemon', '--session', '--nofork', '--nopidfile', `--address=${BUS_ADDRESS}`], bus),
-    start(['pipewire'], join(dir, 'pipewire-0')).then(() => start(['pipewire-pulse'], join(dir, 'pulse', 'native'))),
+    start(['pipewire'], join(DIR, 'pipewire-0')).then(() => start(['pipewire-pulse'], join(DIR, 'pulse', 'native'))),
     start(['jackd', '-n', jack, '--no-realtime', '-d', 'dummy'], `/dev/shm/jack_${jack}_${process.getuid?.()}_0`),
   ]);
   return {
     env: { ...env, ...(existsSync(bus) && { DBUS_SESSION_BUS_ADDRESS: BUS_ADDRESS }), ...screen.env },
     close: async () => {
       await Promise.all([...children.map(end), screen.close()]);
-      rmSync(dir, { recursive: true, force: true });
+      rmSync(DIR, { recursive: true, force: true });
     },
   };
 }
