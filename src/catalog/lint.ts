@@ -233,8 +233,10 @@ function faultIn(spec: ParamSpec, given: NonNullable<ParamSpec['default']>): str
 }
 
 /** The values that a table or a condition over a name has to reckon with; undefined for those without end. */
-function valuesOf(device: DeviceTemplate, name: string, { features }: Known): readonly string[] | undefined {
+function valuesOf(device: DeviceTemplate, name: string, known: Known): readonly string[] | undefined {
+  const { features, sections } = known;
   if (name === 'vm.accel') return ['kvm', 'hvf', 'tcg'];
+  if (name.startsWith('section.')) return sections.includes(name.slice('section.'.length)) ? ['on', 'off'] : [];
   if (name.startsWith('board.')) return features.includes(name.slice('board.'.length)) ? ['on', 'off'] : [];
   const table = device.lets[name];
   if (table) {
@@ -257,7 +259,7 @@ function lintLets(own: DeviceTemplate, whole: DeviceTemplate, known: Known, faul
   for (const [name, { by, values }] of Object.entries(own.lets)) {
     const above = order.slice(0, order.indexOf(name));
     const wanted = wantedBy(by, whole, above, known);
-    if (wanted?.length === 0) fault(`let ${name}: no board has ${String(by).slice('board.'.length)}`, ['let', name]);
+    if (wanted?.length === 0) fault(`let ${name}: there is no ${String(by)}`, ['let', name]);
     const given = Object.keys(values);
     if (!wanted || (wanted.includes('set') && !given.includes('set'))) {
       fault(`let ${name}: ${by} is no enum or bool parameter`, ['let', name]);

@@ -134,7 +134,7 @@ function takes(spec: ParamSpec): string {
 
 /** Which QEMU a value needs. */
 function gate({ needs }: ParamSpec, value: string): string {
-  return needs?.[value] ? ` (QEMU ${needs[value].qemu})` : '';
+  return needs?.[value]?.qemu ? ` (QEMU ${needs[value].qemu})` : '';
 }
 
 function defaultOf(spec: ParamSpec): string {

@@ -34,8 +34,8 @@ const param = z
     type: z.enum(TYPES),
     summary: z.string().min(1),
     required: z.boolean().optional(),
-    default: z.union([scalar, z.null(), z.array(z.string())]).optional(),
-    example: z.union([scalar, z.array(z.string())]).optional(),
+    default: z.union([scalar, z.null(), z.array(scalar)]).optional(),
+    example: z.union([scalar, z.array(scalar)]).optional(),
     derive: z.enum(['mac', 'serial']).optional(),
     help: z.string().optional(),
     of: z.union([z.array(z.union([z.string(), z.number(), z.boolean()])).min(1), z.enum(TYPES)]).optional(),
@@ -43,7 +43,12 @@ const param = z
     max: z.number().optional(),
     expect: z.union([expect, z.enum(['interface', 'bridge', 'tap', 'macvtap'])]).optional(),
     access: z.enum(['read', 'write']).optional(),
-    needs: z.record(z.string(), z.strictObject({ qemu, otherwise: z.string().optional() })).optional(),
+    needs: z
+      .record(
+        z.string(),
+        z.strictObject({ qemu: qemu.optional(), board: name.optional(), otherwise: z.string().optional() }),
+      )
+      .optional(),
   })
   .refine(({ type, of }) => type !== 'enum' || Array.isArray(of), 'an enum needs `of: [values]`')
   .refine(({ type, of }) => type !== 'list' || typeof of === 'string', 'a list needs `of: type`')

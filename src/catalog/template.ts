@@ -29,9 +29,9 @@ export interface ParamSpec {
   readonly summary?: string;
   readonly required?: boolean;
   /** Written as in a VM file. Without one, the parameter is unset (null). */
-  readonly default?: string | number | boolean | null | readonly string[];
+  readonly default?: string | number | boolean | null | readonly (string | number | boolean)[];
   /** A value that somebody could really write, for the reference; types that say enough need none. */
-  readonly example?: string | number | boolean | readonly string[];
+  readonly example?: string | number | boolean | readonly (string | number | boolean)[];
   /** Where it is not given, it is made from the VM's uuid and the device's id, so that it never changes. */
   readonly derive?: 'mac' | 'serial';
   /** The values of an `enum`; the item type of a `list`; the words of a `word` that mean something by themselves. */
@@ -60,7 +60,8 @@ export interface Needs {
 
 /** As `Needs`; `otherwise` may also be a value to take in its place, with a warning, and `omit` unsets the parameter. */
 export interface ValueNeeds {
-  readonly qemu: string;
+  readonly qemu?: string;
+  readonly board?: string;
   readonly otherwise?: string;
 }
 

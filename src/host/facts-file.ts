@@ -90,6 +90,7 @@ const factsFile = z.object({
   user: z.object({ uid: z.int(), gid: z.int(), name: z.string(), home: z.string() }),
   dirs: z.object({ run: z.string(), state: z.string(), cache: z.string(), config: z.string() }),
   cpus: z.int().positive(),
+  cpuVendor: z.string().exactOptional(),
   memory: z.int().positive(),
   qemu: qemu.exactOptional(),
   kvm: accelerator,

@@ -13,6 +13,8 @@ export interface HostFacts {
   readonly user: { readonly uid: number; readonly gid: number; readonly name: string; readonly home: string };
   readonly dirs: HostDirs;
   readonly cpus: number;
+  /** Of PCs: who made the processor, as it names itself: GenuineIntel, AuthenticAMD. */
+  readonly cpuVendor?: string;
   /** Bytes of memory in the machine. */
   readonly memory: number;
   /** Absent where no QEMU is installed. */

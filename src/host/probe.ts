@@ -1,4 +1,4 @@
-import { realpathSync, statSync } from 'node:fs';
+import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { availableParallelism, release, totalmem, userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { type Diagnostic, EzvmError } from '../core/diagnostic.ts';
@@ -72,6 +72,7 @@ export async function probeHost(request: ProbeRequest): Promise<Probed> {
     user,
     dirs,
     cpus: availableParallelism(),
+    ...findCpuVendor(),
     memory: totalmem(),
     ...(qemu && { qemu }),
     kvm,
@@ -166,6 +167,20 @@ async function findCapabilities(
   if (known.qemu.arch === hostArch) return { qemu: known.qemu, kvm };
   const foreign = `it runs only ${hostArch} guests here, and ${binary} emulates ${known.qemu.arch}`;
   return { qemu: known.qemu, kvm: { usable: false, reason: foreign } };
+}
+
+/** The first lines are about the first processor; the kernel writes the others only for whoever reads on. */
+function findCpuVendor(): Pick<HostFacts, 'cpuVendor'> {
+  try {
+    const file = openSync('/proc/cpuinfo', 'r');
+    const buffer = Buffer.alloc(256);
+    const length = readSync(file, buffer);
+    closeSync(file);
+    const cpuVendor = /^vendor_id\s*:\s*(\w+)/m.exec(buffer.toString('latin1', 0, length))?.[1];
+    return cpuVendor === undefined ? {} : { cpuVendor };
+  } catch {
+    return {};
+  }
 }
 
 function hvfFor(arch: string, hostArch: string): KvmFacts {

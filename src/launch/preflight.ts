@@ -81,6 +81,7 @@ async function check(
   if (requirement.kind === 'path') return checkPath(requirement);
   if (requirement.kind === 'port') return checkPort(requirement);
   if (requirement.kind === 'memory') return checkMemory(requirement);
+  if (requirement.kind === 'huge-pages') return checkHugePages(requirement);
   if (requirement.kind === 'session') return checkSession(requirement, surroundings);
   if (requirement.kind === 'vfio') return checkVfio(requirement);
   if (requirement.kind === 'locked-memory') return checkLockedMemory(requirement);
@@ -185,6 +186,38 @@ function groupName(gid: number): string {
   } catch {
     return String(gid);
   }
+}
+
+/** QEMU would end with a word about mmap. */
+function checkHugePages({ page, bytes, origin }: Of<'huge-pages'>): Diagnostic | undefined {
+  const folder = `/sys/kernel/mm/hugepages/hugepages-${page / 1024}kB`;
+  const read = (name: string): number | undefined => {
+    try {
+      return Number(readFileSync(`${folder}/${name}`, 'latin1'));
+    } catch {
+      return undefined;
+    }
+  };
+  const [free, reserved = 0, all = 0] = ['free_hugepages', 'resv_hugepages', 'nr_hugepages'].map(read);
+  const wanted = Math.ceil(bytes / page);
+  if (free === undefined)
+    return {
+      severity: 'error',
+      code: 'huge-pages-short',
+      message: `this machine has no pages of ${formatSize(page)}`,
+      help: 'choose another size, or `huge-pages: off`',
+      origin,
+    };
+  // What others have reserved and not yet used counts as free there.
+  const available = free - reserved;
+  if (available >= wanted) return undefined;
+  return {
+    severity: 'error',
+    code: 'huge-pages-short',
+    message: `${formatSize(bytes)} in pages of ${formatSize(page)} are ${wanted} pages, and ${available} are free`,
+    help: `set some aside: echo ${all + wanted - available} | sudo tee ${folder}/nr_hugepages`,
+    origin,
+  };
 }
 
 function checkMemory(requirement: Of<'memory'>): Diagnostic | undefined {

@@ -25,6 +25,7 @@ import { emitOptions, emitSidecars, guestTexts, namesOf, substituteText } from '
 import { gatherDevices } from './gather.ts';
 import { findHandedTwice, vfioRequirements } from './handed.ts';
 import { helperWords, leaveToHelper, planHelper } from './helper.ts';
+import { findNodeFaults, hugePageRequirements } from './memory.ts';
 import { findNetworkClashes, linkRequirements, networkRequirements } from './network.ts';
 import { passwordsOf } from './passwords.ts';
 import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
@@ -109,6 +110,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   findUnspeakable(options, report);
   findMisfits(options, report);
   findHandedTwice(options, report);
+  findNodeFaults(options, report);
   warnOfMinimum(context);
   const newer = outdated.map(({ id, message, origin }) => ({
     kind: 'unmet' as const,
@@ -127,6 +129,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     ...portRequirements(options),
     ...networkRequirements(options, facts),
     ...glRequirements(options),
+    ...hugePageRequirements(options),
     ...sessionRequirements(options),
     ...vfioRequirements(options, requirements),
     ...buildRequirements(

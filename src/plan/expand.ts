@@ -35,6 +35,7 @@ export function namesOf(device: PlannedDevice, resolved: Resolved, context: Plan
     if (TEXT_OF[type]) names[`${name}.text`] = typeof value === 'number' ? TEXT_OF[type](value) : null;
     if (type === 'path') names[`${name}.protocol`] = typeof value === 'string' ? protocolOf(value, context) : null;
   }
+  for (const { section } of context.spec.devices) names[`section.${section}`] = true;
   for (const feature of context.board?.has ?? []) names[`board.${feature}`] = true;
   for (const [name, table] of Object.entries(device.template.lets)) names[name] = lookUpTable(table, names, device);
   for (const [name, value] of Object.entries(resolved.values ?? {})) names[`resolved.${name}`] = value;
@@ -84,8 +85,9 @@ function wordOf(value: Value): string {
   return value === true ? 'on' : value === false ? 'off' : String(value);
 }
 
-/** What a table or a condition asks for; a feature that the board does not list is off. */
+/** What a table or a condition asks for; a feature that the board does not list is off, and so is a section left empty. */
 function lookAt(name: string, names: Names): Value {
+  if (name.startsWith('section.')) return names[name] ?? false;
   return names[name] ?? (name.startsWith('board.') ? (names['board.*'] ?? false) : null);
 }
 

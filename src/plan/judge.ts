@@ -38,6 +38,8 @@ function judge(requirement: Requirement, facts: HostFacts): Diagnostic[] {
             },
           ]
         : [];
+    case 'huge-pages':
+      return [];
     case 'memory':
       return requirement.bytes > facts.memory
         ? [{ severity: 'warning', code: 'memory-short', message: 'the VM has more memory than the host', origin }]

@@ -196,6 +196,8 @@ export type Requirement =
     }
   /** Bytes of memory that QEMU must be allowed to lock. */
   | { readonly kind: 'locked-memory'; readonly bytes: number; readonly origin?: Origin | undefined }
+  /** Bytes of memory in huge pages of a size, which must be free. */
+  | { readonly kind: 'huge-pages'; readonly page: number; readonly bytes: number; readonly origin?: Origin | undefined }
   /** Bytes of memory the guest will use. */
   | { readonly kind: 'memory'; readonly bytes: number; readonly origin?: Origin | undefined };
 

@@ -2,9 +2,10 @@ import type { ParamValue } from '../catalog/params.ts';
 import type { Needs } from '../catalog/template.ts';
 import type { DeviceSpec, SpecValue } from '../model/spec.ts';
 import { compareVersions, formatVersion, parseVersion } from '../qemu/option.ts';
+import { boardHas } from './board-gate.ts';
 import type { PlanContext } from './device.ts';
 
-type Device = Pick<DeviceSpec, 'id' | 'origin' | 'template' | 'params'>;
+type Device = Pick<DeviceSpec, 'id' | 'section' | 'origin' | 'template' | 'params'>;
 
 /**
  * Judges whether this QEMU has what a device or one of its options needs. What is `omitted` has been noted; for what is
@@ -39,9 +40,11 @@ function gateValue(device: Device, name: string, given: SpecValue, context: Plan
   const word = type === 'enum' ? String(given.value) : type === 'bool' ? switchOf(given.value) : 'set';
   const gate = given.value === null ? undefined : needs[word];
   const shown = word === 'set' ? name : `${name} ${word}`;
-  const message = gate && lackOf(gate.qemu, `${device.id}: ${shown}`, context);
-  if (message === undefined) return given;
   const origin = given.origin ?? device.origin;
+  if (!boardHas(gate?.board === undefined ? undefined : { board: gate.board }, { ...device, origin }, context, shown))
+    return given;
+  const message = gate?.qemu === undefined ? undefined : lackOf(gate.qemu, `${device.id}: ${shown}`, context);
+  if (message === undefined) return given;
   const { otherwise = 'refuse' } = gate ?? {};
   if (otherwise === 'refuse') {
     context.requireNewer(device.id, message, origin);

@@ -62,7 +62,7 @@ function toJson(args: QemuProps): string {
 function renderKeyval(name: string, args: QemuProps): string {
   const implied = IMPLIED_KEY[name];
   return Object.entries(args)
-    .flatMap(([key, value]) => pairs(key, value))
+    .flatMap(([key, value]) => (name === 'object' && Array.isArray(value) ? repeated(key, value) : pairs(key, value)))
     .map(([key, value], index) => {
       const text = value.replaceAll(',', ',,');
       return index === 0 && key === implied && BARE.test(value) ? text : `${key}=${text}`;
@@ -78,6 +78,11 @@ function pairs(key: string, value: QemuValue): [string, string][] {
   if (!Array.isArray(value)) return Object.entries(value).flatMap(([inner, item]) => pairs(`${key}.${inner}`, item));
   if (value.every(isWrappedString)) return value.map((item) => [key, item.str]);
   return value.flatMap((item, index) => pairs(`${key}.${index}`, item));
+}
+
+/** `-object` is read by QEMU's older parser, which knows no numbered keys (tried up to 11.1). */
+function repeated(key: string, values: readonly QemuValue[]): [string, string][] {
+  return values.flatMap((value) => pairs(key, value));
 }
 
 function isWrappedString(value: QemuValue): value is { readonly str: string } {

@@ -22,6 +22,8 @@ const PATIENCE_MS = 60_000;
 
 /** What is not about the options: modules in packages not installed, as Debian's build has it, and icons that GTK misses. */
 const CHATTER = [
+  // TCG's plain processor is one of AMD's, and has no threads.
+  /This family of AMD CPU doesn't support hyperthreading|try enabling topoext/,
   /module \S+ not found, do you want to install/,
   // PulseAudio's server without a card, of voices that play nowhere.
   /^pulseaudio: (set_(sink_input|source_output)_(volume|mute)\(\) failed.*|Reason: Invalid argument)$/,

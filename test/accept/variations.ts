@@ -46,6 +46,8 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
           dhcpstart: '192.168.76.9',
           dns: '192.168.76.3',
           interface: WITH_NETWORK,
+          cpus: '0-1',
+          'hyperv-vendor': 'ezvm',
         }[name] ?? '1024x768'
       );
     case 'string':
@@ -66,7 +68,8 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
         }[name] ?? `it's, a="b" ö`
       );
     case 'size':
-      return 128 * 1024 * 1024;
+      // A node has all the memory there is; what may be plugged in comes on top.
+      return ({ memory: 64, max: 256 }[name] ?? 128) * 1024 * 1024;
     case 'port':
       return port();
     case 'int':
@@ -78,6 +81,8 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
     case 'list':
       if (name === 'flags') return ['+aes', '-svm'];
       if (name === 'hyperv') return ['relaxed'];
+      if (name === 'distances') return [10];
+      if (name === 'host-nodes') return [0];
       return spec.of === 'pci' ? ['0000:03:00.0', '0000:03:00.1'] : [{ str: `tcp:127.0.0.1:${port()}-:22` }];
     case 'wwn':
       return { u64: '0x5000c50015ea71aa' };
@@ -101,6 +106,11 @@ export function requiredOf({ template: { params } }: DeviceType, surroundings: S
 function isRequired({ type, required, default: fallback }: ParamSpec): boolean {
   if (required === true || (type === 'port' && fallback !== undefined)) return true;
   return type === 'path' && String(fallback).startsWith('/dev/');
+}
+
+/** Only boards of ARM have clusters. */
+function isOfPcs({ needs }: ParamSpec): boolean {
+  return needs?.['set']?.board !== 'clusters';
 }
 
 export interface Variation {
@@ -137,7 +147,7 @@ export function variationsOf(device: DeviceType): Variation[] {
           {
             label: 'with all that can be given',
             values: (surroundings: Surroundings) =>
-              compatible(device, fill((spec) => !choicesOf(spec), {})(surroundings)),
+              compatible(device, fill((spec) => !choicesOf(spec) && isOfPcs(spec), {})(surroundings)),
           },
         ]
       : []),

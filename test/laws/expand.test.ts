@@ -72,7 +72,9 @@ function faultsOf(spec: VmSpec, facts: HostFacts): string[] {
   const faults = first.diagnostics.map(({ code, message }) => `${code}: ${message}`);
   // Settings that do not go together are told; what would come of them is no plan.
   if (faults.length > 0)
-    return faults.filter((fault) => !/^(combination-refused|sidecar-refused|setting-useless): /.test(fault));
+    return faults.filter(
+      (fault) => !/^(combination-refused|sidecar-refused|setting-useless|board-lacks): /.test(fault),
+    );
   if (JSON.stringify(assemble(spec, CATALOG, facts)) !== text) faults.push('a second plan differs');
   if (/\$\{|undefined|\[object/.test(text)) faults.push(`something was not replaced: ${text.slice(0, 400)}`);
   const broken = brokenReferences(first.plan.qemu.options);

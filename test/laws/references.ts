@@ -40,6 +40,7 @@ const BOARD = /^(pcie?\.0|ide\.[0-5]|floppy-bus\.0)$/;
 const ON_BOARD = new Set([
   'isa-applesmc',
   'ib700',
+  'intel-iommu',
   'isa-debugcon',
   'isa-fdc',
   'isa-serial',

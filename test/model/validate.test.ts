@@ -36,7 +36,7 @@ describe('a VM', () => {
     ['base: linux\n', '1:1', /^known are machine cpu/],
     ['bus: xhci\n', '1:1', /^known are machine cpu/],
     ['hasOwnProperty: 1\n', '1:1', /^known are machine cpu/],
-    ['cpu: { toString: 1 }\n', '1:8', /^known are type cores/],
+    ['cpu: { toString: 1 }\n', '1:8', /^known are type model cores/],
   ])('with the unknown key in %j is helped', (vm, place, help) => {
     const { diagnostics } = makeVm({ vm });
     expect(diagnostics).toHaveLength(1);

@@ -161,7 +161,7 @@ function placesOf(section: SectionSpec, type: string): Place[] {
 }
 
 function sample({ type }: ParamSpec): string {
-  return { int: '0', port: '5900', list: '["0000:01:00.0"]', path: '/x/y.raw' }[type as string] ?? 'x';
+  return { int: '0', port: '5900', size: '2G', list: '["0000:01:00.0"]', path: '/x/y.raw' }[type as string] ?? 'x';
 }
 
 /** Words with a meaning of their own. */

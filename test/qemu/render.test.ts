@@ -50,6 +50,12 @@ describe('key=value', () => {
     ['cpu', { model: 'max', aes: true, svm: false }, 'max,aes=on,svm=off'],
     ['smbios', { type: 1, serial: 'a,b' }, 'type=1,serial=a,,b'],
     [
+      'object',
+      { 'qom-type': 'memory-backend-ram', 'host-nodes': [0, 1] },
+      'memory-backend-ram,host-nodes=0,host-nodes=1',
+    ],
+    ['blockdev', { driver: 'quorum', children: ['a', 'b'] }, 'quorum,children.0=a,children.1=b'],
+    [
       'netdev',
       { type: 'user', hostfwd: [{ str: 'tcp::1-:2' }, { str: 'tcp::3-:4' }] },
       'user,hostfwd=tcp::1-:2,hostfwd=tcp::3-:4',
@@ -59,7 +65,7 @@ describe('key=value', () => {
       { driver: 'raw', file: { driver: 'file', cache: { direct: true } } },
       'raw,file.driver=file,file.cache.direct=on',
     ],
-    ['object', { 'qom-type': 'x', list: [1, 2] }, 'x,list.0=1,list.1=2'],
+    ['object', { 'qom-type': 'x', list: [1, 2] }, 'x,list=1,list=2'],
     ['m', { size: '2G' }, 'size=2G'],
     ['machine', { type: 'a=b' }, 'type=a=b'],
     ['machine', { type: '' }, 'type='],

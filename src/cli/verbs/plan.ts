@@ -81,6 +81,8 @@ function describeRequirement(requirement: Requirement): string {
       return `${requirement.protocol} port ${requirement.port} on ${requirement.host || 'every address'} is free`;
     case 'memory':
       return `${Math.round(requirement.bytes / 2 ** 20)} MiB of memory are free`;
+    case 'huge-pages':
+      return `${formatSize(requirement.bytes)} are free in pages of ${formatSize(requirement.page)}`;
     case 'session':
       return `there is ${{ screen: 'a graphical session', bus: 'a session bus', terminal: 'a terminal' }[requirement.wants]} for ${requirement.by}`;
     case 'vfio':

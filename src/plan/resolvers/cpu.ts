@@ -1,54 +1,135 @@
-import type { QemuProps } from '../../qemu/option.ts';
+import { compareVersions, parseVersion, type QemuProps } from '../../qemu/option.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { newestOf } from './machine.ts';
+
+/** TCG knew no x2APIC before QEMU 9.0, and without it a PC numbers its processors in eight bits. */
+const MOST_UNDER_TCG = 255;
+const X2APIC_UNDER_TCG = { major: 9, minor: 0, micro: 0 };
+
+/** Enlightenments that came after the oldest QEMU that ezvm knows (6.2). */
+const HYPERV_SINCE: Readonly<Record<string, string>> = {
+  'emsr-bitmap': '7.1',
+  syndbg: '7.1',
+  'tlbflush-direct': '7.1',
+  'tlbflush-ext': '7.1',
+  'xmm-input': '7.1',
+};
 
 /**
- * Needs code because the model depends on the accelerator, and flags are property names, which templates cannot compute.
+ * Needs code because the model depends on the accelerator, flags are property names, and processors are counted by
+ * multiplication; templates can do none of these.
  */
 export function resolveCpu(device: PlannedDevice, context: PlanContext): Resolved {
-  const sockets = param<number>(device, 'sockets') ?? 1;
-  const cores = param<number>(device, 'cores') ?? 1;
-  const threads = param<number>(device, 'threads') ?? 1;
-  const origin = device.origin;
+  const count = (name: string): number => param<number>(device, name) ?? 1;
+  const all = ['sockets', 'dies', 'clusters', 'cores', 'threads'].reduce((product, name) => product * count(name), 1);
+  const present = param<number>(device, 'present');
+  checkCount(device, all, context);
+  if (present !== null && present > all)
+    context.refuse({
+      code: 'combination-refused',
+      message: `cpu.present is ${present}, and there are ${all} processors in all`,
+      origin: device.params['present']?.origin ?? device.origin,
+      help: 'give more cores, sockets or threads, or leave it out',
+    });
+  const args = {
+    ...model(device, context),
+    ...topology(device, context),
+    ...enlightenments(device, context),
+    ...flags(device),
+  };
   return {
-    options: [
-      {
-        name: 'cpu',
-        args: { model: chooseModel(device, context), ...enlightenments(device, context), ...flags(device) },
-        origin,
-      },
-      { name: 'smp', args: { cpus: sockets * cores * threads, sockets, cores, threads }, origin },
-    ],
+    values: { cpus: present ?? all, maxcpus: present === null ? null : all },
+    options: Object.keys(args).length > 0 ? [{ name: 'cpu', args, origin: device.origin }] : [],
   };
 }
 
-function chooseModel(device: PlannedDevice, { accel, note }: PlanContext): string {
-  const model = param<string>(device, 'model') ?? 'auto';
-  if (model === 'auto') return accel === 'tcg' ? 'max' : 'host';
-  if (model !== 'host' || accel !== 'tcg') return model;
+/** More processors than the board or the accelerator takes, and more than the host has. */
+function checkCount(
+  device: PlannedDevice,
+  count: number,
+  { facts, board, accel, version, ...context }: PlanContext,
+): void {
+  const origin = device.params['cores']?.origin ?? device.origin;
+  const machine = board && newestOf(board, { facts });
+  const onBoard = machine === undefined ? undefined : facts.qemu?.maxCpus?.[machine];
+  const underTcg =
+    accel === 'tcg' && board?.arch === 'x86_64' && compareVersions(version, X2APIC_UNDER_TCG) < 0
+      ? MOST_UNDER_TCG
+      : undefined;
+  const most = Math.min(onBoard ?? Infinity, underTcg ?? Infinity);
+  if (count > most)
+    context.require({
+      kind: 'unmet',
+      code: 'cpus-many',
+      message: `the VM has ${count} processors; ${most === underTcg ? 'without KVM this QEMU' : `the board ${machine}`} takes ${most} at most`,
+      origin,
+      help: 'processors are sockets × cores × threads; give fewer of one',
+    });
+  else if (count > facts.cpus)
+    context.note({
+      severity: 'warning',
+      code: 'cpus-short',
+      message: `the VM has ${count} processors, and the host ${facts.cpus}: they will wait for each other`,
+      origin,
+      help: `give it ${facts.cpus} at most`,
+    });
+}
+
+/** The baselines of a fleet have no such parameter; their templates say what they are. */
+function model(device: PlannedDevice, { accel, note }: PlanContext): QemuProps {
+  if (!Object.hasOwn(device.params, 'model')) return {};
+  const given = param<string>(device, 'model') ?? 'auto';
+  if (given === 'auto') return { model: accel === 'tcg' ? 'max' : 'host' };
+  if (given !== 'host' || accel !== 'tcg') return { model: given };
   note({
     severity: 'warning',
     code: 'cpu-host-refused',
     message: 'cpu.model is host, which needs KVM; max is used instead',
     origin: device.params['model']?.origin,
   });
-  return 'max';
+  return { model: 'max' };
+}
+
+/** AMD's processors tell a guest of their threads only so; other models by name have it where they had it in reality. */
+function topology(device: PlannedDevice, { accel, facts }: PlanContext): QemuProps {
+  const isNamed = !['auto', 'host', null].includes(param<string>(device, 'model'));
+  const threads = param<number>(device, 'threads') ?? 1;
+  return !isNamed && threads > 1 && accel === 'kvm' && facts.cpuVendor === 'AuthenticAMD' ? { topoext: true } : {};
 }
 
 /** TCG accepts `hv-` flags only to ignore them, with a warning for each; the guest would not see them. */
-function enlightenments(device: PlannedDevice, { accel, note }: PlanContext): QemuProps {
+function enlightenments(device: PlannedDevice, context: PlanContext): QemuProps {
   const names = param<readonly string[]>(device, 'hyperv') ?? [];
+  const vendor = param<string>(device, 'hyperv-vendor');
   const hidden = param<boolean>(device, 'hidden') === true;
-  if (accel !== 'kvm') {
-    if (names.length > 0 || hidden)
-      note({
+  if (context.accel !== 'kvm' || context.board?.arch === 'aarch64') {
+    if (names.length > 0 || vendor !== null || hidden)
+      context.note({
         severity: 'note',
         code: 'hyperv-left-out',
-        message: 'Hyper-V enlightenments need KVM and are left out',
+        message: 'Hyper-V enlightenments need KVM on a PC and are left out',
         origin: device.params['hyperv']?.origin,
       });
     return {};
   }
-  return { ...Object.fromEntries(names.map((name) => flag(`hv-${name}`))), ...(hidden && { kvm: false }) };
+  return {
+    ...Object.fromEntries(names.filter((name) => isKnown(name, device, context)).map((name) => flag(`hv-${name}`))),
+    ...(vendor !== null && { 'hv-vendor-id': vendor }),
+    ...(hidden && { kvm: false }),
+  };
+}
+
+function isKnown(text: string, device: PlannedDevice, { version, note }: PlanContext): boolean {
+  const since = HYPERV_SINCE[text.replace(/=.*/, '')];
+  const wanted = since === undefined ? undefined : parseVersion(since);
+  if (!wanted || compareVersions(version, wanted) >= 0) return true;
+  note({
+    severity: 'warning',
+    code: 'qemu-too-old',
+    message: `cpu.hyperv: ${text} needs QEMU ${since} or newer; left out`,
+    origin: device.params['hyperv']?.origin,
+  });
+  return false;
 }
 
 function flags(device: PlannedDevice): QemuProps {

@@ -5,6 +5,7 @@ import { resolveDisk } from './disk.ts';
 import { resolveLookingGlass } from './looking-glass.ts';
 import { resolveMachine } from './machine.ts';
 import { resolveMacvtap } from './macvtap.ts';
+import { resolveNuma } from './numa.ts';
 import { resolvePasst } from './passt.ts';
 import { resolvePassthrough } from './passthrough.ts';
 import { resolveReconnect } from './reconnect.ts';
@@ -24,6 +25,7 @@ export const RESOLVERS: { readonly [name: string]: Resolver } = {
   'looking-glass': resolveLookingGlass,
   machine: resolveMachine,
   macvtap: resolveMacvtap,
+  numa: resolveNuma,
   passt: resolvePasst,
   passthrough: resolvePassthrough,
   reconnect: resolveReconnect,

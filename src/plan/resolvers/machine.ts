@@ -37,5 +37,13 @@ export function resolveMachine(device: PlannedDevice, context: PlanContext): Res
       origin: device.params['version']?.origin ?? device.origin,
       help: 'leave out `machine.version` to get its newest',
     });
-  return { values: { type, accel: context.accel } };
+  return { values: { type, accel: context.accel, 'gic-version': gicVersion(device, context) } };
+}
+
+/** Of ARM's boards: the oldest interrupt controller, which QEMU may choose by itself, serves eight processors. */
+function gicVersion(device: PlannedDevice, { spec }: PlanContext): string | null {
+  const cpu = spec.devices.find(({ section }) => section === 'cpu');
+  const counts = ['sockets', 'clusters', 'cores', 'threads'].map((name) => Number(cpu?.params[name]?.value ?? 1));
+  const many = counts.reduce((product, count) => product * count, 1) > 8;
+  return param<string>(device, 'gic-version') ?? (many ? 'max' : null);
 }

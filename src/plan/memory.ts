@@ -1,0 +1,46 @@
+import type { Diagnostic } from '../core/diagnostic.ts';
+import { formatSize, parseSize } from '../core/size.ts';
+import type { QemuOption, QemuProps } from '../qemu/option.ts';
+import type { Requirement } from './plan.ts';
+
+/** Memory back-ends that the machine or its nodes use, with their sizes. */
+function backends(options: readonly QemuOption[]): (readonly [QemuOption, QemuProps])[] {
+  return options.flatMap((option) =>
+    option.name === 'object' &&
+    typeof option.args === 'object' &&
+    String(option.args['qom-type']).startsWith('memory-backend-')
+      ? [[option, option.args] as const]
+      : [],
+  );
+}
+
+/** Huge pages that must be free, by their size. */
+export function hugePageRequirements(options: readonly QemuOption[]): Requirement[] {
+  const bySize = new Map<number, Extract<Requirement, { kind: 'huge-pages' }>>();
+  for (const [{ origin }, { hugetlbsize: page, size }] of backends(options))
+    if (typeof page === 'number' && typeof size === 'number') {
+      // Each back-end takes whole pages.
+      const bytes = Math.ceil(size / page) * page + (bySize.get(page)?.bytes ?? 0);
+      bySize.set(page, { kind: 'huge-pages', page, bytes, origin });
+    }
+  return [...bySize.values()];
+}
+
+/** The nodes' memory together has to be the VM's, and none is left over: QEMU refuses anything else. */
+export function findNodeFaults(options: readonly QemuOption[], report: (diagnostic: Diagnostic) => void): void {
+  const sizes = new Map(backends(options).map(([, { id, size }]) => [id, Number(size)]));
+  const nodes = options.flatMap(({ name, args, origin }) =>
+    name === 'numa' && typeof args === 'object' && args['type'] === 'node' ? [{ memdev: args['memdev'], origin }] : [],
+  );
+  const memory = options.find(({ name, args }) => name === 'm' && typeof args === 'object');
+  const wanted = typeof memory?.args === 'object' ? parseSize(String(memory.args['size'])) : undefined;
+  const sum = nodes.reduce((total, { memdev }) => total + (sizes.get(memdev) ?? 0), 0);
+  if (nodes.length > 0 && wanted !== undefined && sum !== wanted)
+    report({
+      severity: 'error',
+      code: 'combination-refused',
+      message: `the nodes have ${formatSize(sum)} of memory together, and memory.size is ${formatSize(wanted)}`,
+      origin: nodes[0]?.origin,
+      help: 'make the two the same',
+    });
+}
