@@ -33,7 +33,7 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
     case 'path':
       // swtpm takes no comma.
       if (name === 'state' || name === 'key') return join(place, `a ${name} "ö"`);
-      return join(place, `a ${spec.expect ?? name}, "ö"`);
+      return join(place, `a ${name === 'backing' ? name : (spec.expect ?? name)}, "ö"`);
     case 'word':
       return (
         {

@@ -323,6 +323,11 @@ describe('a disk', () => {
       );
     });
 
+    it('are not laid over themselves', () => {
+      const { diagnostics } = make('disks: [{ file: /a.qcow2, backing: /a.qcow2 }]\n');
+      expect(diagnostics.map(({ message }) => message)).toEqual(['disk0: the image would be laid over itself']);
+    });
+
     it('are laid over another by qcow2 alone', () => {
       const { diagnostics } = make('disks: [{ file: /a.raw, backing: /b.raw }]\n');
       expect(diagnostics.map(({ message }) => message)).toEqual([

@@ -40,6 +40,13 @@ function isMissing(file: string, context: PlanContext): boolean {
 function backingOf(device: PlannedDevice, format: string, context: PlanContext): Backing | null {
   const path = param<string>(device, 'backing');
   if (path === null) return null;
+  if (path === param(device, 'file'))
+    context.refuse({
+      code: 'combination-refused',
+      message: `${device.id}: the image would be laid over itself`,
+      help: 'name a new file with `file`; it is made',
+      origin: device.params['backing']?.origin ?? device.origin,
+    });
   if (!LAYERED.includes(format))
     context.refuse({
       code: 'combination-refused',
