@@ -8,7 +8,7 @@ import { findBeneficiary, planAtHand } from '../vms-at-hand.ts';
 export const verb: Verb = {
   usage: 'setup helper [FILE|NAME…]',
   summary:
-    'Prints a policy for the setuid helper that lets a user start VMs on disks he may not open himself: all VMs found by name,\nor those named. Then it tells how the helper is built and installed. It changes nothing.',
+    'Prints a policy for the setuid helper that lets a user start VMs on disks he may not open himself: all VMs found by\nname, or those named. Then it tells how the helper is built and installed. It changes nothing.',
   example: 'ezvm setup helper windows-11.yaml > policy',
   flags: { user: { type: 'string', value: 'NAME', help: 'who is to start them; you, or who called sudo' } },
   words: [0, 100],
