@@ -71,14 +71,9 @@ function displays(given: (device: DeviceType) => Values): Choice[] {
 /** What may be left out altogether. */
 const NOTHING: Choice = { label: 'none', devices: [] };
 
-/** The boards whose processors a host with `arch` has. */
-export function boardsOf(arch: string): DeviceType[] {
-  return DEVICES.filter(({ template }) => template.board?.arch === arch);
-}
-
-/** Of those, one for each chipset: the others differ in nothing but where they put things. */
+/** The boards whose processors a host with `arch` has, one for each chipset: the others only put things elsewhere. */
 export function chipsetsOf(arch: string): DeviceType[] {
-  return boardsOf(arch).filter(({ template }) => template.type === template.board?.name);
+  return DEVICES.filter(({ template: { board, type } }) => board?.arch === arch && board.name === type);
 }
 
 /**

@@ -224,8 +224,7 @@ function writeStarters(suite, folder, place) {
 function run(program, args, options = {}) {
   const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', stdio: 'pipe', ...options });
   if (status === 0) return stdout;
-  const said = `${stdout ?? ''}\n${stderr ?? ''}`.split('\n').filter((line) => /^(E|Err):|rror/.test(line));
-  throw new Error(
-    `${program} ${args[0]} failed: ${said.slice(0, 3).join('; ') || error?.message || `status ${status}`}`,
-  );
+  const lines = `${stdout ?? ''}\n${stderr ?? ''}`.split('\n');
+  const said = lines.find((line) => line.startsWith('E: ')) ?? lines.find((line) => /error/i.test(line));
+  throw new Error(`${program} ${args[0]} failed: ${said ?? error?.message ?? `status ${status}`}`);
 }

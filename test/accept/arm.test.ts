@@ -4,6 +4,7 @@ import { probeHost } from '../../src/host/probe.ts';
 import { assemble } from '../../src/plan/assemble.ts';
 import { CATALOG, DEVICES, emptyVm, specWith } from '../one-device.ts';
 import { specOf } from '../planned.ts';
+import { ALSO_OF_QEMU, OURS_ALONE } from '../refusals.ts';
 import { startPaused, type Verdict } from './paused.ts';
 import { factsAt, newPlace } from './qemus.ts';
 import { absence, freePorts, furnish } from './stand-ins.ts';
@@ -12,14 +13,14 @@ import { variationsOf } from './variations.ts';
 
 const ACCEPTED: Verdict = { status: 'prelaunch', complaints: [] };
 /** The board cannot have it, and planning says so by name. */
-const REFUSALS = ['board-lacks', 'address-refused', 'combination-refused', 'sidecar-refused'];
+const REFUSALS = ['address-refused', ...ALSO_OF_QEMU, ...OURS_ALONE];
 
 const { facts } = await probeHost({
-  questions: { paths: [], interfaces: [], programs: [], arch: 'aarch64' },
+  questions: { paths: [], interfaces: [], programs: ['virtiofsd'], arch: 'aarch64' },
 });
 const here: HostFacts = { ...facts, kvm: { usable: false, reason: 'these tests do without it' } };
 const installed = facts.qemu?.arch === 'aarch64';
-const ports = await freePorts(60);
+const ports = await freePorts(150);
 const EMPTY = emptyVm('machine: virt\nfirmware: none\ngpu: virtio-gpu\n');
 
 describe.skipIf(!installed)(

@@ -33,6 +33,8 @@ const CHATTER = [
   /info: Launching display with URI/,
   // JACK says so of every client, and keeps notes in a form that differs between its versions.
   /^jack: JACK ((in|out)put configured|unique name assigned)|DB_VERSION_MISMATCH|^BDB\d+ Build signature/,
+  // Newer Mesa on an X server that has no graphics card.
+  /^MESA-EGL: warning: .*DRI3/,
   // SPICE would like to tell its agent where a card sits that is not on PCI, such as ramfb.
   /Setting device address of a display device: Not a PCI device/,
   /Gtk-WARNING.*pixbuf from icon theme|pixbuf loaders or the mime database/,

@@ -13,6 +13,7 @@ import { createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { HostFacts } from '../../src/host/facts.ts';
 import { makeCertificates } from '../../src/launch/certificates.ts';
+import { targetOf } from '../../src/plan/combine.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { QemuOption, QemuProps } from '../../src/qemu/option.ts';
 import { RUNNING } from './desktop.ts';
@@ -109,6 +110,9 @@ export interface StandIn {
 export function standInsFor(plan: Plan, place: string, facts: HostFacts): StandIn[] {
   const found: StandIn[] = [{ what: '128 MiB of memory', sets: ['memory=128M'] }];
   const missing = new Set<string>();
+  const tooOld = plan.requirements.flatMap((one) =>
+    one.kind === 'unmet' && one.code === 'qemu-too-old' ? (one.targets ?? []) : [],
+  );
   if (plan.requirements.some((one) => one.kind === 'unmet' && one.code === 'gl-missing'))
     found.push({ what: 'virtio-vga without GL', sets: ['gpu.type=virtio-vga'] });
   for (const { name, argv } of plan.sidecars) {
@@ -120,6 +124,10 @@ export function standInsFor(plan: Plan, place: string, facts: HostFacts): StandI
         sets: [`network.${id}.interface=null`],
       });
   }
+  for (const { name, args } of plan.qemu.options)
+    if (name === 'vnc' && typeof args === 'object' && /^\d+\.\d+\.\d+\.\d+:/.test(String(args['vnc'])))
+      if (!/^(127|0)\./.test(String(args['vnc'])))
+        found.push({ what: 'every address for one that is not here', sets: ['vnc.addr=0.0.0.0'] });
   for (const option of plan.qemu.options) {
     const { name, args } = option;
     if (typeof args !== 'object') continue;
@@ -129,7 +137,7 @@ export function standInsFor(plan: Plan, place: string, facts: HostFacts): StandI
       found.push({ what: 'a file for /dev/kvmfr0', sets: [`display.device=${join(place, 'kvmfr0')}`] });
     if (name === 'machine' && !facts.qemu?.machines[String(args['type'])])
       found.push({ what: "this QEMU's board", sets: ['machine.version=null'] });
-    if (lacking === undefined || missing.has(lacking + id)) continue;
+    if (lacking === undefined || missing.has(lacking + id) || tooOld.includes(targetOf(option))) continue;
     missing.add(lacking + id);
     if (name === 'netdev') found.push({ what: `user network for ${args['type']}`, sets: [`network.${id}.type=user`] });
     else if (args['type'] === 'egl-headless' && plan.qemu.options.some((other) => other.name === 'spice'))
@@ -157,7 +165,10 @@ export function standInsFor(plan: Plan, place: string, facts: HostFacts): StandI
       const file = join(place, 'images', `${disk}.raw`);
       found.push({ what: `a file for ${disk}`, sets: [`disks.${disk}.type=disk`, `disks.${disk}.file=${file}`] });
     } else if (id.startsWith('gpu')) found.push({ what: 'an emulated graphics card', sets: ['gpu.type=std'] });
-    else if (id.startsWith('pci')) found.push({ what: 'no PCI devices', sets: ['pci=null'] });
+    else if (id.startsWith('usb')) {
+      const device = id.replace(/-.*/, '');
+      found.push({ what: `nothing for ${device}`, sets: [`usb.${device}=null`] });
+    } else if (id.startsWith('pci')) found.push({ what: 'no PCI devices', sets: ['pci=null'] });
     else throw new Error(`nothing stands in for -${name} ${id}: ${lacking}`);
   }
   return found;
@@ -200,6 +211,10 @@ export function furnish(plan: Plan, dir: string): void {
     for (const script of [args['script'], args['downscript']])
       if (typeof script === 'string' && script.startsWith(dir))
         make(script, () => writeFileSync(script, '#!/bin/sh\n', { mode: 0o755 }));
+    for (const end of [args['addr'], args['local']] as (QemuProps | undefined)[]) {
+      const socket = end?.['path'];
+      if (typeof socket === 'string' && socket.startsWith(dir)) mkdirSync(dirname(socket), { recursive: true });
+    }
     if (name !== 'blockdev') continue;
     const path = (args['file'] as QemuProps | undefined)?.['filename'];
     if (typeof path === 'string' && path.startsWith(dir)) make(path, () => makeImage(path, String(args['driver'])));

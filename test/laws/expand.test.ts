@@ -8,6 +8,7 @@ import { RESOLVERS } from '../../src/plan/resolvers/index.ts';
 import { covering } from '../covering.ts';
 import { CATALOG, choicesOf, compatible, DEVICES, type DeviceType, specWith, type Values } from '../one-device.ts';
 import { hostFacts } from '../planned.ts';
+import { ALSO_OF_QEMU, OURS_ALONE } from '../refusals.ts';
 import { brokenReferences, sharedPlaces } from './references.ts';
 
 const HOSTS = { laptop: hostFacts('laptop'), bare: hostFacts('bare') };
@@ -72,9 +73,7 @@ function faultsOf(spec: VmSpec, facts: HostFacts): string[] {
   const faults = first.diagnostics.map(({ code, message }) => `${code}: ${message}`);
   // Settings that do not go together are told; what would come of them is no plan.
   if (faults.length > 0)
-    return faults.filter(
-      (fault) => !/^(combination-refused|sidecar-refused|setting-useless|board-lacks): /.test(fault),
-    );
+    return faults.filter((fault) => ![...ALSO_OF_QEMU, ...OURS_ALONE].some((code) => fault.startsWith(`${code}: `)));
   if (JSON.stringify(assemble(spec, CATALOG, facts)) !== text) faults.push('a second plan differs');
   if (/\$\{|undefined|\[object/.test(text)) faults.push(`something was not replaced: ${text.slice(0, 400)}`);
   const broken = brokenReferences(first.plan.qemu.options);

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { requiredOf, versionOf } from '../accept/variations.ts';
-import { boardsOf, product } from '../matrix.ts';
+import { chipsetsOf, product } from '../matrix.ts';
 import { NO_RECORDINGS } from '../qemu/recordings.ts';
 import { type Case, HOSTS, hadOf, namelessOf, plansOf, refusedOf, tellServed } from './hosts.ts';
 
@@ -12,7 +12,7 @@ describe('every board with every firmware, TPM, card and display', () => {
     beforeAll(() => {
       const given = { place: '/vm', version: versionOf(host.facts), port: () => 5999 };
       cases = plansOf(
-        product(boardsOf(host.facts.arch), (device) => requiredOf(device, given)),
+        product(chipsetsOf(host.facts.arch), (device) => requiredOf(device, given)),
         host.facts,
       );
       // The plans for all the recordings together would fill the memory of a small machine.

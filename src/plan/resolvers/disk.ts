@@ -49,7 +49,7 @@ function backingOf(device: PlannedDevice, format: string, context: PlanContext):
     });
   if (!LAYERED.includes(format))
     context.refuse({
-      code: 'combination-refused',
+      code: 'backing-refused',
       message: `${device.id}: an image of the format ${format} cannot be laid over another`,
       help: 'give the file a name that ends in .qcow2, or write `format: qcow2`',
       origin: device.params['backing']?.origin ?? device.origin,
