@@ -108,7 +108,21 @@ export interface StandIn {
 
 /** What takes the place of the things a plan has and this machine has not. */
 export function standInsFor(plan: Plan, place: string, facts: HostFacts): StandIn[] {
-  const found: StandIn[] = [{ what: '128 MiB of memory', sets: ['memory=128M'] }];
+  const nodes = plan.qemu.options.flatMap(({ args }) =>
+    typeof args === 'object' ? (/^(node\d+)-memory$/.exec(String(args['id']))?.[1] ?? []) : [],
+  );
+  const found: StandIn[] = [
+    nodes.length === 0
+      ? { what: '128 MiB of memory', sets: ['memory=128M'] }
+      : {
+          what: '64 MiB of memory in each node, and none of it locked',
+          sets: [
+            `memory.size=${64 * nodes.length}M`,
+            'memory.locked=off',
+            ...nodes.map((node) => `numa.${node}.memory=64M`),
+          ],
+        },
+  ];
   const missing = new Set<string>();
   const tooOld = plan.requirements.flatMap((one) =>
     one.kind === 'unmet' && one.code === 'qemu-too-old' ? (one.targets ?? []) : [],
@@ -149,7 +163,10 @@ export function standInsFor(plan: Plan, place: string, facts: HostFacts): StandI
     else if (args['driver'] === 'virtio-vga-gl')
       found.push({ what: 'virtio-vga without GL', sets: ['gpu.type=virtio-vga'] });
     else if (args['qom-type'] === 'memory-backend-memfd')
-      found.push({ what: 'small pages', sets: ['memory.huge-pages=off'] });
+      found.push({
+        what: 'small pages',
+        sets: [`${nodes.length > 0 ? `numa.${id.replace('-memory', '')}` : 'memory'}.huge-pages=off`],
+      });
     else if (args['qom-type'] === 'input-linux') found.push({ what: 'no keyboards', sets: ['input=null'] });
     else if (name === 'tpmdev') found.push({ what: 'swtpm', sets: ['tpm.type=swtpm'] });
     else if (id === 'sound') found.push({ what: 'an HDA sound card', sets: ['audio.type=hda'] });
