@@ -105,11 +105,15 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
   size(node, spec) {
     const bytes = parseSize(node.source ?? String(node.value));
     if (typeof node.value === 'boolean' || bytes === undefined) return wrong(node, spec);
-    if (bytes < (spec.min ?? 0))
-      return {
-        message: `${bytes} bytes; ${expected(spec)} is wanted`,
-        help: 'a bare number is bytes: give a unit, such as 4G',
-      };
+    if (bytes < (spec.min ?? 0)) {
+      const written = (node.source ?? String(node.value)).trim();
+      return /^\d+$/.test(written)
+        ? {
+            message: `${written} bytes; ${expected(spec)} is wanted`,
+            help: 'a bare number is bytes: give a unit, such as 4G',
+          }
+        : { message: `${written}; ${expected(spec)} is wanted` };
+    }
     return { value: bytes };
   },
   path(node, spec, context) {

@@ -4,12 +4,13 @@ import { listOf } from '../catalog/params.ts';
 import { EXIT, EzvmError } from '../core/diagnostic.ts';
 import { entryOf, originOf, type SourceDoc } from '../core/source.ts';
 
-const path = z.string().startsWith('/', 'an absolute path is wanted');
+const error = 'an absolute path is wanted';
+const path = z.string({ error }).startsWith('/', error);
 
 const HOST_SETTINGS = z.strictObject({
-  programs: z.record(z.string(), path).default({}),
+  programs: z.record(z.string(), path, { error: 'a map of programs to absolute paths is wanted' }).default({}),
   qemu: path.optional(),
-  'firmware-dirs': z.array(path).optional(),
+  'firmware-dirs': z.array(path, { error: 'a list of absolute paths is wanted' }).optional(),
 });
 
 /** Checks the part of the settings that is about the host. */
@@ -35,7 +36,10 @@ export function checkHostSettings(
           issue.code === 'unrecognized_keys'
             ? `there is no setting ${issue.keys.join(', ')}`
             : `${issue.path.join('.')}: ${issue.message}`,
-        help: `settings are ${listOf(Object.keys(SETTINGS))}`,
+        help:
+          issue.code === 'unrecognized_keys'
+            ? `settings are ${listOf(Object.keys(SETTINGS))}`
+            : `as in ${SETTINGS[String(key)]?.example}`,
         origin: originOf(doc, at),
       };
     }),

@@ -101,6 +101,7 @@ export class DeviceValidator {
         params,
         index: typeof index === 'number' ? index : undefined,
         origin: placeOf(given),
+        ...(typeLeaf instanceof Leaf && !isUnset(typeLeaf) && { typeOrigin: typeLeaf.origin }),
       },
     ];
   }
@@ -147,6 +148,9 @@ export class DeviceValidator {
       } else if (value !== undefined) {
         this.#report('value-wrong', `${label}.${name} is a map; a single value is wanted`, value);
       } else params[name] = defaultOf(template, name, spec);
+      const listed = params[name]?.value;
+      if (spec.required && Array.isArray(listed) && listed.length === 0)
+        this.#report('value-wrong', `${label}.${name} is empty; at least one is wanted`, value ?? given);
       if (spec.required && params[name]?.value === null && (value === undefined || isUnset(value)))
         this.#report(
           'key-missing',

@@ -27,6 +27,8 @@ export interface DeviceSpec {
   /** The number that picks an address; from the id, or given as `slot`. */
   readonly index: number | undefined;
   readonly origin: Origin | undefined;
+  /** Where its type was chosen; absent where none was written, and the section's own stands. */
+  readonly typeOrigin?: Origin;
 }
 
 /** A checked value and where it came from; `overrides` are the places of the weaker values it replaced. */

@@ -1,8 +1,9 @@
 import type { Needs } from '../catalog/template.ts';
+import { defaultOf } from '../model/devices.ts';
 import type { DeviceSpec } from '../model/spec.ts';
 import type { PlanContext } from './device.ts';
 
-type Device = Pick<DeviceSpec, 'id' | 'section' | 'origin'>;
+type Device = Pick<DeviceSpec, 'id' | 'section' | 'origin' | 'typeOrigin' | 'template' | 'params'>;
 
 /**
  * Judges whether the board has what a device or one of its options needs. Which board a VM has is its own choice, so what
@@ -18,7 +19,7 @@ export function boardHas(
 ): boolean {
   const { board, note, refuse } = context;
   if (needs?.board === undefined || board === undefined || board.has.includes(needs.board)) return true;
-  if (device.origin && device.origin.file === context.defaultsFile) return false;
+  if (isUnasked(device, context)) return false;
   const message = `${device.id}: ${what} does not go with the board ${boardType(context)}, which has no ${needs.board}`;
   const { origin } = device;
   if (needs.otherwise === 'omit')
@@ -31,6 +32,18 @@ export function boardHas(
       help: `choose another type, or leave it out with \`${device.section}: none\``,
     });
   return false;
+}
+
+/** Every VM has it, and nothing says anything of it that would not be so anyhow. */
+function isUnasked({ origin, typeOrigin, template, params }: Device, { defaultsFile }: PlanContext): boolean {
+  const chosen = typeOrigin ?? origin;
+  return (
+    chosen !== undefined &&
+    chosen.file === defaultsFile &&
+    Object.entries(template.params).every(
+      ([name, spec]) => JSON.stringify(params[name]?.value) === JSON.stringify(defaultOf(template, name, spec).value),
+    )
+  );
 }
 
 /** The machine's own name in VM files. */

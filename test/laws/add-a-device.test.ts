@@ -120,7 +120,7 @@ function knowsTheDevice(reader: () => Reader, shownAs: () => string): void {
     expect(reader().ezvm('show', 'vm.yaml').out).toContain(`gpu:\n  type: ${TYPE}\n  memory: `);
     const explained = run('explain').out;
     expect(explained).toMatch(new RegExp(`^gpu\\.type = ${TYPE} +vm\\.yaml:3:\\d+`, 'm'));
-    expect(explained).toMatch(/^gpu\.memory = 67108864 +vm\.yaml:3:\d+/m);
+    expect(explained).toMatch(/^gpu\.memory = 64M +vm\.yaml:3:\d+/m);
     vm(TYPE);
     expect(run('explain').out).toContain(`${shownAs()}:4:3`);
     expect(run('check')).toMatchObject({ exit: 0 });

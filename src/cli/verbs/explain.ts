@@ -2,6 +2,7 @@ import { suggestion } from '../../catalog/params.ts';
 import { EXIT, fault } from '../../core/diagnostic.ts';
 import { formatOrigin, type Origin } from '../../core/origin.ts';
 import { shellJoin } from '../../core/quote.ts';
+import { formatSize } from '../../core/size.ts';
 import { isUnset, Leaf, type Tree } from '../../model/tree.ts';
 import { renderOption } from '../../qemu/render.ts';
 import { loadModel, type Model, planModel, questionsOf } from '../model.ts';
@@ -12,6 +13,8 @@ import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
 interface Explained {
   readonly key: string;
   readonly value: unknown;
+  /** Of sizes, whose value is a number. */
+  readonly unit?: 'bytes';
   readonly from: string | null;
   readonly overrides: readonly string[];
 }
@@ -34,7 +37,10 @@ export const verb: Verb = {
     const values = explainValues(model);
     const wanted =
       key === undefined ? values : values.filter((value) => value.key === key || value.key.startsWith(`${key}.`));
-    if (key !== undefined && wanted.length === 0) throw unknownKey(key, values);
+    if (key !== undefined && wanted.length === 0) {
+      if (!model.catalog.section(key)) throw unknownKey(key, values);
+      wanted.push({ key, value: 'none', from: null, overrides: [] });
+    }
     const options = key === undefined ? explainOptions({ plan, facts }) : [];
     if (flags['json'])
       context.out(`${JSON.stringify(key === undefined ? { values: wanted, options } : wanted, undefined, 2)}\n`);
@@ -46,7 +52,22 @@ export const verb: Verb = {
   },
 };
 
-function explainValues({ spec, catalog, merged }: Model): Explained[] {
+function explainValues(model: Model): Explained[] {
+  return [...explainDevices(model), ...explainAbsent(model)];
+}
+
+/** Sections that something says the VM has not. */
+function explainAbsent({ spec, catalog, merged }: Model): Explained[] {
+  return catalog.sections.flatMap(({ name }) => {
+    const whole = merged[name];
+    const leaf = whole instanceof Leaf ? whole : leafAt(merged, [name, 'type']);
+    if (!leaf || spec.devices.some(({ section }) => section === name)) return [];
+    const overrides = leaf.overrides.map(({ origin }) => formatOrigin(origin));
+    return [{ key: name, value: 'none', from: formatOrigin(leaf.origin), overrides }];
+  });
+}
+
+function explainDevices({ spec, catalog, merged }: Model): Explained[] {
   return spec.devices.flatMap((device) => {
     const plural = catalog.section(device.section)?.plural !== undefined;
     const path = plural ? [device.section, device.id] : [device.section];
@@ -64,6 +85,7 @@ function explainValues({ spec, catalog, merged }: Model): Explained[] {
       .map(([name, { value, origin, overrides }]) => ({
         key: `${prefix}.${name}`,
         value,
+        ...(device.template.params[name]?.type === 'size' && { unit: 'bytes' as const }),
         from: place(origin),
         overrides: overrides.map(formatOrigin),
       }));
@@ -91,10 +113,16 @@ function place(origin: Origin | undefined): string | null {
   return origin ? formatOrigin(origin) : null;
 }
 
-function printValue({ key, value, from, overrides }: Explained): string {
-  const text = `${key} = ${typeof value === 'string' && !/\s/.test(value) ? value : JSON.stringify(value)}`;
+function printValue({ key, value, unit, from, overrides }: Explained): string {
+  const shown =
+    unit === 'bytes' && typeof value === 'number'
+      ? formatSize(value)
+      : typeof value === 'string' && !/\s/.test(value)
+        ? value
+        : JSON.stringify(value);
+  const text = `${key} = ${shown}`;
   const over = overrides.length > 0 ? `  (over ${overrides.join(', ')})` : '';
-  return `${printable(`${text.padEnd(40)}  ${from ?? 'made by ezvm'}${over}`)}\n`;
+  return `${printable(`${text.padEnd(40)}  ${from ?? (value === 'none' ? 'nothing asks for one' : 'made by ezvm')}${over}`)}\n`;
 }
 
 function printOption({ option, from }: ExplainedOption): string {

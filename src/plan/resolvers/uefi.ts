@@ -62,10 +62,19 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
     ...(secureBoot !== null && { secureBoot }),
     ...(enrolledKeys !== null && { enrolledKeys }),
   });
+  // Without it a guest could write the variables that say what may start; ARM keeps them out of reach in another way.
+  const unguarded = secureBoot && board.has.includes('x86') && !board.has.includes('smm');
+  if (unguarded)
+    context.refuse({
+      code: 'board-lacks',
+      message: `Secure Boot needs System Management Mode, which the board ${board.name} does not have`,
+      origin: device.params['secure-boot']?.origin ?? device.origin,
+      help: 'write `machine: q35`, or `secure-boot: off`',
+    });
   const keys = enrolledKeys ? ' with enrolled keys' : '';
   const wish = secureBoot ? ` that does Secure Boot${keys}` : keys && `${keys} and no Secure Boot`;
   const code = param<string>(device, 'code');
-  if (!found && code === null)
+  if (!found && code === null && !unguarded)
     context.require({
       kind: 'unmet',
       code: 'firmware-missing',
