@@ -1,32 +1,26 @@
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { isRecord } from '../core/json.ts';
+import { writeWhole } from './whole-file.ts';
 
 /** A file to install; its path is as it will be once `root` is the root. */
 export interface Installed {
   readonly path: string;
-  readonly text: string;
+  readonly bytes: Uint8Array;
   readonly mode: number;
+  /** Whose it is; of whoever installs it, where absent. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
+  /** Left alone where somebody else has written it. */
+  readonly keepsEdits?: boolean;
 }
+
+/** The setups that there are, each of which installs and takes back files of its own. */
+export type SetupPart = 'group' | 'helper';
 
 /** What was changed on the host, so that it can be put back. Kept in `RECORD` below the root. */
 export interface SetupRecord {
-  readonly format: 1;
+  readonly format: 2;
   readonly files: readonly RecordedFile[];
   /** Directories that were made, outermost first. */
   readonly dirs: readonly string[];
@@ -34,7 +28,8 @@ export interface SetupRecord {
   readonly undo: readonly (readonly string[])[];
 }
 
-interface Before {
+/** What a file was. */
+export interface Contents {
   readonly base64: string;
   readonly mode: number;
   readonly uid: number;
@@ -42,23 +37,24 @@ interface Before {
 }
 
 interface RecordedFile {
+  readonly part: SetupPart;
   readonly path: string;
   /** What was there before; null where nothing was. */
-  readonly before: Before | null;
-  /** What was installed: whatever differs from it was changed by somebody else. */
-  readonly text: string;
+  readonly before: Contents | null;
+  /** What was installed, in base64: whatever differs from it was changed by somebody else. */
+  readonly after: string;
 }
 
 const RECORD = '/var/lib/ezvm/setup.json';
-const NOTHING: SetupRecord = { format: 1, files: [], dirs: [], undo: [] };
+const NOTHING: SetupRecord = { format: 2, files: [], dirs: [], undo: [] };
 
-/** What an earlier setup has changed; nothing where there was none. */
+/** What earlier setups have changed; nothing where there was none. */
 export function readSetup(root: string): SetupRecord {
   const path = join(root, RECORD);
   if (!existsSync(path)) return NOTHING;
   try {
     const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    if (isRecord(value) && value['format'] === 1) return value as unknown as SetupRecord;
+    if (isRecord(value) && value['format'] === NOTHING.format) return value as unknown as SetupRecord;
   } catch {
     // Told below.
   }
@@ -68,41 +64,36 @@ export function readSetup(root: string): SetupRecord {
 }
 
 /**
- * Makes the files of the host those of `wanted`: what an earlier setup made and is wanted no more is put back. The record
- * is written before each change, so that a setup that is cut short can be undone as well.
+ * Makes the files of one setup those of `wanted`: what it made earlier and is wanted no more is put back. The record is
+ * written before each change, so that a setup that is cut short can be undone as well.
  */
-export function installSetup(root: string, wanted: readonly Installed[]): void {
-  const earlier = readSetup(root);
-  const unwanted = earlier.files.filter(({ path }) => !wanted.some((file) => file.path === path));
-  const kept = earlier.files.filter((file) => !unwanted.includes(file));
+export function installSetup(root: string, part: SetupPart, wanted: readonly Installed[]): void {
+  const earlier = openRecord(root);
+  const unwanted = earlier.files.filter((file) => file.part === part && !wanted.some(({ path }) => path === file.path));
   for (const file of unwanted) putBack(root, file);
-  let record: SetupRecord = { ...earlier, files: kept };
+  let record: SetupRecord = { ...earlier, files: earlier.files.filter((file) => !unwanted.includes(file)) };
   const write = (change: Partial<SetupRecord>): void => {
     record = { ...record, ...change };
-    writeWhole(join(root, RECORD), `${JSON.stringify(record, undefined, 1)}\n`, 0o600);
+    writeRecord(root, record);
   };
-  // The record's own directory must be there before the record can be.
-  const own = missingDirs(root, [RECORD]);
-  const others = missingDirs(
-    root,
-    wanted.map(({ path }) => path),
-  ).filter((dir) => !own.includes(dir));
-  for (const dir of own) mkdirSync(join(root, dir), { mode: 0o755 });
-  write({ dirs: [...record.dirs, ...own, ...others] });
-  for (const dir of others) mkdirSync(join(root, dir), { mode: 0o755 });
-  for (const { path, text, mode } of wanted) {
+  const paths = wanted.map(({ path }) => path);
+  const dirs = missingDirs(root, paths);
+  write({ dirs: [...record.dirs, ...dirs] });
+  for (const dir of dirs) mkdirSync(join(root, dir), { mode: 0o755 });
+  for (const { path, bytes, mode, owner, keepsEdits } of wanted) {
+    if (keepsEdits && isEdited(root, path)) continue;
     const known = record.files.find((file) => file.path === path);
-    const before = known ? known.before : readBefore(join(root, path));
-    write({ files: [...record.files.filter((file) => file !== known), { path, before, text }] });
-    writeWhole(join(root, path), text, mode);
+    const before = known ? known.before : readContents(root, path);
+    const file = { part, path, before, after: Buffer.from(bytes).toString('base64') };
+    write({ files: [...record.files.filter((each) => each !== known), file] });
+    writeWhole(join(root, path), bytes, mode, owner);
   }
 }
 
 /** Adds what takes back a command, before that is run. */
 export function recordCommand(root: string, undo: readonly string[]): void {
-  const record = readSetup(root);
-  const text = JSON.stringify({ ...record, undo: [undo, ...record.undo] }, undefined, 1);
-  writeWhole(join(root, RECORD), `${text}\n`, 0o600);
+  const record = openRecord(root);
+  writeRecord(root, { ...record, undo: [undo, ...record.undo] });
 }
 
 /**
@@ -117,51 +108,47 @@ export function undoSetup(root: string): string[] {
   return changed;
 }
 
-/** The text of a file below the root; undefined where there is none. */
-export function readInstalled(root: string, path: string): string | undefined {
-  const before = readBefore(join(root, path));
-  return before === null ? undefined : Buffer.from(before.base64, 'base64').toString('utf8');
+/** True for a file that is there and not as a setup has left it. */
+export function isEdited(root: string, path: string): boolean {
+  const now = readContents(root, path);
+  return now !== null && readSetup(root).files.find((file) => file.path === path)?.after !== now.base64;
+}
+
+/** A file below the root; null where there is none. @throws EzvmError exit 3 where it is a link or no ordinary file */
+export function readContents(root: string, path: string): Contents | null {
+  const full = join(root, path);
+  const stat = lstatSync(full, { throwIfNoEntry: false });
+  if (!stat) return null;
+  if (!stat.isFile())
+    throw fault(EXIT.host, 'path-wrong-kind', `${full} is no ordinary file, so it is not replaced`, {
+      help: 'move it away, or put what the setup prints there yourself',
+    });
+  const { uid, gid, mode } = stat;
+  return { base64: readFileSync(full).toString('base64'), mode: mode & 0o7777, uid, gid };
 }
 
 /** False for a file that is neither as we made it nor gone. */
-function putBack(root: string, { path, before, text }: RecordedFile): boolean {
-  const full = join(root, path);
-  const now = readInstalled(root, path);
-  const was = before === null ? undefined : Buffer.from(before.base64, 'base64');
-  if (now !== undefined && now !== text && now !== was?.toString('utf8')) return false;
-  if (was === undefined || before === null) rmSync(full, { force: true });
-  else {
-    writeWhole(full, was, before.mode);
-    chownSync(full, before.uid, before.gid);
-  }
+function putBack(root: string, { path, before, after }: RecordedFile): boolean {
+  const now = readContents(root, path);
+  if (now !== null && now.base64 !== after && now.base64 !== before?.base64) return false;
+  if (before === null) rmSync(join(root, path), { force: true });
+  else writeWhole(join(root, path), Buffer.from(before.base64, 'base64'), before.mode, before);
   return true;
 }
 
-function readBefore(path: string): Before | null {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (!stat) return null;
-  if (!stat.isFile())
-    throw fault(EXIT.host, 'path-wrong-kind', `${path} is no ordinary file, so it is not replaced`, {
-      help: 'move it away, or put what `ezvm setup group` prints there yourself',
-    });
-  const { uid, gid, mode } = stat;
-  return { base64: readFileSync(path).toString('base64'), mode: mode & 0o7777, uid, gid };
+/** The record, in a directory that is there and that is in it if we have made it. */
+function openRecord(root: string): SetupRecord {
+  const record = readSetup(root);
+  const dirs = missingDirs(root, [RECORD]);
+  if (dirs.length === 0) return record;
+  for (const dir of dirs) mkdirSync(join(root, dir), { mode: 0o755 });
+  const opened = { ...record, dirs: [...record.dirs, ...dirs] };
+  writeRecord(root, opened);
+  return opened;
 }
 
-/** Readers see the old file or the new, and a host that loses power keeps one of the two. */
-function writeWhole(path: string, text: string | Uint8Array, mode: number): void {
-  const temporary = `${path}.ezvm-new`;
-  rmSync(temporary, { force: true });
-  const fd = openSync(temporary, 'wx', mode);
-  try {
-    const bytes = Buffer.from(text);
-    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  chmodSync(temporary, mode);
-  renameSync(temporary, path);
+function writeRecord(root: string, record: SetupRecord): void {
+  writeWhole(join(root, RECORD), Buffer.from(`${JSON.stringify(record, undefined, 1)}\n`), 0o600);
 }
 
 /** Directories that the paths need and that are not there, outermost first. */

@@ -1,15 +1,12 @@
 import { closeSync, constants, existsSync, openSync, readdirSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { installSetup, readInstalled, readSetup } from '../../admin/setup.ts';
-import { type Diagnostic, EXIT, EzvmError, fault } from '../../core/diagnostic.ts';
-import { diffLines } from '../../core/diff.ts';
+import { type Diagnostic, EXIT, fault } from '../../core/diagnostic.ts';
 import { type SetupFile, setupFiles } from '../../formats/setup/files.ts';
 import { gatherNeeds } from '../../formats/setup/needs.ts';
 import type { Account } from '../../host/account.ts';
 import { readPci } from '../../host/pci.ts';
-import { performActivation, plannedActivation } from '../../launch/activation.ts';
+import { heeding, membership } from '../../launch/activation.ts';
 import type { CliContext } from '../context.ts';
-import { printable } from '../print/diagnostics.ts';
+import { applySetup, groupOf, printSetup, rootOf, type Setup, wordFlag } from '../setup.ts';
 import type { Flags, Verb } from '../verb.ts';
 import { findBeneficiary, planAtHand } from '../vms-at-hand.ts';
 
@@ -28,21 +25,22 @@ export const verb: Verb = {
   },
   words: [0, 100],
   async run(refs, flags, context) {
-    const root = typeof flags['root'] === 'string' ? resolve(context.cwd, flags['root']) : '/';
+    const root = rootOf(flags, context);
     const user = findBeneficiary(wordFlag(flags, 'user'), context);
     const { files, notes } = await wantedFiles(refs, user, flags, context);
-    const commands = root === '/' ? plannedActivation(files, groupOf(flags), user.name) : [];
+    const setup: Setup = {
+      part: 'group',
+      files,
+      before: root === '/' ? membership(groupOf(flags), user.name) : [],
+      after: root === '/' ? heeding(files) : [],
+    };
     context.report(notes);
-    for (const line of describe(root, files)) context.out(`${printable(line)}\n`);
-    for (const { argv } of commands) context.out(`run ${argv.join(' ')}\n`);
+    printSetup(root, setup, context);
     if (flags['apply'] !== true) {
       context.err('nothing is changed yet; to install it, as root: ezvm setup group --apply\n');
       return EXIT.ok;
     }
-    if (root === '/' && process.geteuid?.() !== 0)
-      throw fault(EXIT.host, 'not-root', 'only root can install this', { help: 'the same again with sudo' });
-    installSetup(root, files);
-    context.report(await performActivation(root, commands));
+    context.report(await applySetup(root, setup));
     context.err(`installed; ezvm setup undo puts everything back\n${afterwards(files, user)}`);
     return EXIT.ok;
   },
@@ -118,23 +116,6 @@ function unsteady(path: string): Diagnostic {
   };
 }
 
-function describe(root: string, files: readonly SetupFile[]): string[] {
-  const wanted = new Map(files.map((file) => [file.path, file.text]));
-  const dropped = readSetup(root).files.filter(({ path }) => !wanted.has(path));
-  const changes = [
-    ...files.map(({ path, text }) => ({ path, lines: diffLines(readInstalled(root, path), text) })),
-    ...dropped.map(({ path, before }) => ({
-      path,
-      lines: diffLines(
-        readInstalled(root, path),
-        before === null ? undefined : Buffer.from(before.base64, 'base64').toString('utf8'),
-      ),
-    })),
-  ].filter(({ lines }) => lines.length > 0);
-  if (changes.length === 0) return ['everything is installed already'];
-  return changes.flatMap(({ path, lines }) => [`--- ${path}`, `+++ ${path}`, ...lines]);
-}
-
 function afterwards(files: readonly SetupFile[], { name }: Account): string {
   const binds = files.some(({ path }) => path.endsWith('ezvm-vfio-bind.rules'));
   return [
@@ -143,21 +124,6 @@ function afterwards(files: readonly SetupFile[], { name }: Account): string {
       ? 'reboot, so that devices get vfio-pci before other drivers (and make the initramfs anew if those are in it)\n'
       : '',
   ].join('');
-}
-
-function groupOf(flags: Flags): string {
-  return wordFlag(flags, 'group') ?? 'ezvm';
-}
-
-/** Flags become words of files that root's programs read. */
-function wordFlag(flags: Flags, name: string): string | undefined {
-  const value = flags[name];
-  if (typeof value !== 'string') return undefined;
-  if (/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(value)) return value;
-  throw new EzvmError(
-    [{ severity: 'error', code: 'flag-wrong', message: `--${name} is ${JSON.stringify(value)}, which is no name` }],
-    EXIT.usage,
-  );
 }
 
 function networkDaemon(flags: Flags): 'networkd' | 'networkmanager' {

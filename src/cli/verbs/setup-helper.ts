@@ -1,39 +1,83 @@
 import { join } from 'node:path';
-import { EXIT } from '../../core/diagnostic.ts';
-import { shellJoin } from '../../core/quote.ts';
+import { readContents } from '../../admin/setup.ts';
+import { type Diagnostic, EXIT } from '../../core/diagnostic.ts';
+import type { SetupFile } from '../../formats/setup/files.ts';
+import { HELPER, helperFiles, POLICY } from '../../formats/setup/helper.ts';
 import { writePolicy } from '../../formats/setup/policy.ts';
+import { membership } from '../../launch/activation.ts';
+import { buildHelper, tryHelper } from '../../launch/helper-setup.ts';
+import { applySetup, groupOf, isKept, printSetup, refuseUnlessRoot, rootOf, type Setup, wordFlag } from '../setup.ts';
 import type { Verb } from '../verb.ts';
 import { findBeneficiary, planAtHand } from '../vms-at-hand.ts';
 
 export const verb: Verb = {
   usage: 'setup helper [FILE|NAME…]',
   summary:
-    'Prints a policy for the setuid helper that lets a user start VMs on disks he may not open himself: all VMs found by\nname, or those named. Then it tells how the helper is built and installed. It changes nothing.',
-  example: 'ezvm setup helper windows-11.yaml > policy',
-  flags: { user: { type: 'string', value: 'NAME', help: 'who is to start them; you, or who called sudo' } },
+    'Builds the setuid helper, and prints what its installation changes on this host: the program, a group that may call it,\nand a policy that allows a user what the VMs want that are named, or else all VMs found by name. Read that policy.\nWith --apply, as root, installs them and notes what was there before. A policy that you have edited stays yours.',
+  example: 'sudo ezvm setup helper --apply windows-11.yaml',
+  flags: {
+    apply: { type: 'boolean', help: 'install it; `ezvm setup undo` puts everything back' },
+    group: { type: 'string', value: 'NAME', help: 'the group that may call it; ezvm unless given' },
+    user: { type: 'string', value: 'NAME', help: 'who becomes a member and is allowed what; you, or who called sudo' },
+    root: { type: 'string', value: 'DIR', help: 'work on the system below that directory, and run no commands' },
+  },
   words: [0, 100],
   async run(refs, flags, context) {
-    const user = findBeneficiary(typeof flags['user'] === 'string' ? flags['user'] : undefined, context);
-    const { text, unnamed } = writePolicy(await planAtHand(refs, context), user);
-    context.report(
-      unnamed.map((path) => ({
-        severity: 'warning',
-        code: 'policy-cannot-name',
-        message: `a policy cannot name ${JSON.stringify(path)}`,
-        help: 'name it by an absolute path of letters, digits and ._+:=@-',
-      })),
-    );
-    context.out(text);
-    const sources = join(context.dist, '..', 'src', 'priv');
+    const root = rootOf(flags, context);
+    const user = findBeneficiary(wordFlag(flags, 'user'), context);
+    const group = groupOf(flags);
+    const policy = writePolicy(await planAtHand(refs, context), user);
+    context.report(policy.unnamed.map(cannotName));
+    const apply = flags['apply'] === true;
+    if (apply) refuseUnlessRoot(root);
+    const setup: Setup = {
+      part: 'helper',
+      files: helperFiles(buildHelper(join(context.root, 'src', 'priv')), policy.text, group),
+      before: root === '/' ? membership(group, user.name) : [],
+      after: [],
+    };
+    printSetup(root, setup, context);
+    context.report(setup.files.filter((file) => isKept(root, file)).flatMap((file) => lacking(root, file)));
+    if (!apply) {
+      context.err('nothing is changed yet; to install it, as root: ezvm setup helper --apply\n');
+      return EXIT.ok;
+    }
+    const failed = await applySetup(root, setup);
+    context.report([...failed, ...(root === '/' ? tryHelper(HELPER, user) : [])]);
     context.err(
-      [
-        'read it, and keep only what is to be allowed. To build the helper, and to install both as root (see docs/helper.md):',
-        `  ${shellJoin(['cc', `@${join(sources, 'flags')}`, '-o', 'ezvm-priv'])} ${shellJoin([sources])}/*.c`,
-        '  install -o root -g ezvm -m 4750 ezvm-priv /usr/libexec/ezvm-priv',
-        '  install -D -o root -g root -m 644 policy /etc/ezvm/policy',
-        '',
-      ].join('\n'),
+      `installed, with the policy ${POLICY}; ezvm setup undo puts everything back\n${user.name}: log out and in again, so that you are in the group\n`,
     );
     return EXIT.ok;
   },
 };
+
+function cannotName(path: string): Diagnostic {
+  return {
+    severity: 'warning',
+    code: 'policy-cannot-name',
+    message: `a policy cannot name ${JSON.stringify(path)}`,
+    help: 'name it by an absolute path of letters, digits and ._+:=@-',
+  };
+}
+
+/** What an edited policy does not allow of what the VMs want. */
+function lacking(root: string, { path, content }: SetupFile): Diagnostic[] {
+  const now = Buffer.from(readContents(root, path)?.base64 ?? '', 'base64').toString('utf8');
+  const has = new Set(now.split('\n').map(squeeze));
+  const lines = String(content).split('\n').map(squeeze);
+  const missing = lines.filter((line) => line.startsWith('allow') && !has.has(line));
+  if (missing.length === 0) return [];
+  return [
+    {
+      severity: 'warning',
+      code: 'policy-kept',
+      message: `${path} is the administrator's own and stays as it is; what the VMs want has these lines more: ${missing.join('; ')}`,
+      help: 'add those that are to be allowed, if others there do not allow the same',
+    },
+  ];
+}
+
+/** How far the words of a line are apart means nothing. */
+function squeeze(line: string): string {
+  return line.trim().replace(/\s+/g, ' ');
+}

@@ -1,22 +1,24 @@
-import { resolve } from 'node:path';
 import { readSetup, undoSetup } from '../../admin/setup.ts';
-import { type Diagnostic, EXIT, fault } from '../../core/diagnostic.ts';
+import { type Diagnostic, EXIT } from '../../core/diagnostic.ts';
+import { HELPER } from '../../formats/setup/helper.ts';
 import { undoActivation } from '../../launch/activation.ts';
+import { releaseDevices } from '../../launch/helper-setup.ts';
+import { refuseUnlessRoot, rootOf } from '../setup.ts';
 import type { Verb } from '../verb.ts';
 
 export const verb: Verb = {
   usage: 'setup undo',
-  summary: 'Puts back everything that `ezvm setup group` has changed on this host.',
+  summary: 'Puts back everything that `ezvm setup group` and `ezvm setup helper` have changed on this host.',
   example: 'sudo ezvm setup undo',
   flags: { root: { type: 'string', value: 'DIR', help: 'work on the system below that directory' } },
   words: [0, 0],
   async run(_, flags, context) {
-    const root = typeof flags['root'] === 'string' ? resolve(context.cwd, flags['root']) : '/';
-    if (root === '/' && process.geteuid?.() !== 0)
-      throw fault(EXIT.host, 'not-root', 'only root can put it back', { help: 'the same again with sudo' });
+    const root = rootOf(flags, context);
+    refuseUnlessRoot(root);
     const { files, undo } = readSetup(root);
+    if (root === '/' && files.some(({ path }) => path === HELPER)) releaseDevices(HELPER);
     const changed = undoSetup(root);
-    context.report([...(await undoActivation(root, undo)), ...changed.map(leftAlone)]);
+    context.report([...(await undoActivation(root, undo, files)), ...changed.map(leftAlone)]);
     context.err(
       files.length === 0
         ? 'there was nothing to undo\n'

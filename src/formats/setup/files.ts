@@ -6,8 +6,13 @@ import { bindingRules, deviceRules } from './udev.ts';
 /** A file of the host's that the setup makes. */
 export interface SetupFile {
   readonly path: string;
-  readonly text: string;
+  /** A text, or the bytes of a program. */
+  readonly content: string | Uint8Array;
   readonly mode: number;
+  /** Whose it is beside root. */
+  readonly group?: string;
+  /** Left as it is where the administrator has written it. */
+  readonly keepsEdits?: boolean;
 }
 
 /** Whom the host is set up for. */
@@ -54,7 +59,11 @@ export function setupFiles(needs: HostNeeds, target: SetupTarget): SetupFile[] {
   ];
   return files
     .filter(([, lines]) => lines.length > 0)
-    .map(([path, lines, mode = 0o644]) => ({ path, mode, text: `# Made by ezvm setup group.\n${lines.join('\n')}\n` }))
+    .map(([path, lines, mode = 0o644]) => ({
+      path,
+      mode,
+      content: `# Made by ezvm setup group.\n${lines.join('\n')}\n`,
+    }))
     .toSorted((a, b) => (a.path < b.path ? -1 : 1));
 }
 
