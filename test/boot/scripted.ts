@@ -8,7 +8,7 @@ import { Machine } from './machine.ts';
 const GUEST = join(CHECKOUT, 'etc', 'demo', 'guest', 'script');
 const MODULES = [
   ...['virtio_pci', 'virtio_net', 'e1000', 'e1000e', '8139cp', 'vmxnet3', 'igb', 'af_packet', 'virtio_rng'],
-  ...['qemu_fw_cfg', 'virtiofs', '9p', '9pnet_virtio'],
+  ...['qemu_fw_cfg', 'virtiofs', '9p', '9pnet_virtio', 'tpm_tis', 'tpm_crb'],
   ...[
     'virtio_blk',
     'virtio_scsi',
@@ -44,7 +44,7 @@ export function scripted(script: string, yaml: string, within?: readonly string[
     `
 template: linux
 profiles: [headless]
-firmware: bios
+${/^firmware:/m.test(yaml) ? '' : 'firmware: bios'}
 cpu: 1
 memory: 256M
 boot: { kernel: ${GUEST}/vmlinuz, initrd: ${GUEST}/initramfs, append: console=ttyS0 quiet panic=-1 }
