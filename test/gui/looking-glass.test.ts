@@ -101,6 +101,8 @@ describe.skipIf(LACKING !== undefined)(`Looking Glass${LACKING ? ` (left out: ${
     const host = new HostApplication(memory, picture);
     onTestFinished(() => host.close());
     await desk.sees(picture, 'looking-glass');
+    const log = readFileSync(join(desk.machine.dir, 'state', 'ezvm', 'vm', 'looking-glass-client.log'), 'utf8');
+    expect(log).not.toMatch(/Ignored (unknown|invalid)/);
 
     const [first] = (await desk.machine.status()).sidecars;
     process.kill(first?.pid ?? 0, 'SIGKILL');

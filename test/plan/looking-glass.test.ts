@@ -60,3 +60,36 @@ describe('the address of a server, for a client beside it', () => {
     ['::1', '::1'],
   ])('%j is %s', (addr, host) => expect(clientHost(addr)).toBe(host));
 });
+
+/** Every option of the client B6, by module, from its sources; B7 knows all of them, and eleven more. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  app: 'allowDMA configFile cursorPollInterval framePollInterval license renderer shmFile',
+  audio: 'bufferLatency micDefault micShowIndicator periodSize',
+  egl: 'cbMode debug doubleBuffer multisample noBufferAge noSwapDamage nvGain nvGainMax preset scale scalePointer vsync',
+  eglFilter:
+    'downscale downscaleFilter downscaleHOffset downscalePixelSize downscaleVOffset ffxCAS ffxCASSharpness ffxFSR ffxFSRSharpness order',
+  input:
+    'autoCapture captureOnly escapeKey grabKeyboard grabKeyboardOnFocus helpMenuDelay hideCursor ignoreWindowsKeys mouseRedraw mouseSens mouseSmoothing rawMouse releaseKeysOnFocusLoss',
+  opengl: 'amdPinnedMem mipmap preventBuffer vsync',
+  spice:
+    'alwaysShowCursor audio captureOnStart clipboard clipboardToLocal clipboardToVM enable host input port scaleCursor showCursorDot',
+  wayland: 'fractionScale warpSupport',
+  win: 'alerts allowResize autoResize autoScreensaver borderless dontUpscale forceAspect fpsMin fullScreen ignoreQuit intUpscale jitRender keepAspect maximize minimizeOnFocusLoss noScreensaver overlayDimsDesktop position quickSplash rotate showFPS shrinkOnUpscale size title uiFont uiSize',
+};
+
+describe('the Looking Glass client', () => {
+  it('is told nothing that the client B6 would pass over', () => {
+    const everything =
+      'window: 640x480, escape-key: KEY_F12, raw-mouse: on, renderer: egl, vsync: on, sound: off, clipboard: off';
+    const words =
+      plan(everything)
+        .sidecars.find(({ name }) => name === 'looking-glass-client')
+        ?.argv.slice(1) ?? [];
+    expect(words).toHaveLength(14);
+    const unknown = words.filter((word) => {
+      const [, module = '', option = ''] = /^(\w+):(\w+)=./.exec(word) ?? [];
+      return !OPTIONS[module]?.split(' ').includes(option);
+    });
+    expect(unknown).toEqual([]);
+  });
+});
