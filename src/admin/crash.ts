@@ -15,6 +15,8 @@ export interface SidecarStatus {
   readonly alive: boolean;
   /** QEMU cannot do without it. */
   readonly needed: boolean;
+  /** `ezvm restart-sidecar` can bring it back: it needs QEMU, or QEMU connects to it again. */
+  readonly restartable: boolean;
   /** Why it does not run, such as `exited with status 1`; absent where no ezvm was there to see it end. */
   readonly reason?: string;
   /** What it said last, when it is dead. */
@@ -33,7 +35,7 @@ export interface Crash {
 
 /** How the sidecars of a VM are that were to be started. */
 export function sidecarStatuses(state: RunState, plan: Plan): SidecarStatus[] {
-  return plan.sidecars.flatMap(({ name, when }): SidecarStatus[] => {
+  return plan.sidecars.flatMap(({ name, when, reconnects }): SidecarStatus[] => {
     const started = state.sidecars.find((one) => one.name === name);
     const reason = state.reasons?.[name];
     if (!started && reason === undefined) return [];
@@ -46,6 +48,7 @@ export function sidecarStatuses(state: RunState, plan: Plan): SidecarStatus[] {
         ...(started && { pid: started.pid }),
         alive,
         needed: when === 'before',
+        restartable: when !== 'before' || reconnects === true,
         ...(!alive && reason !== undefined && { reason }),
         ...(said && { said }),
       },

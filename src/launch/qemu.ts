@@ -11,6 +11,8 @@ import { record, type Start, startRecorded } from './start.ts';
 
 /** Pinning and clearing hundreds of gigabytes of guest memory takes minutes. */
 const PATIENCE = 300_000;
+/** After so many milliseconds without an answer, people are told what it may be. */
+const WONDERING = 10_000;
 /** From the end of its monitor to the end of QEMU. */
 const LAST_BREATH = 5000;
 
@@ -34,6 +36,8 @@ export async function startQemu(start: Start): Promise<NonNullable<Start['qemu']
   const child = await startRecorded(start, 'qemu', argv, options).finally(() => closeHanded(handed));
   record(start, { qemu: { ...child.identity, argv, logOffset: child.log.offset } });
   await start.step('qemu: recorded');
+  const suspicion = suspect(start);
+  const wondering = setTimeout(() => start.progress(`QEMU has not answered yet${suspicion}`), WONDERING);
   try {
     // Without its TPM, QEMU 7.2 waits for ever instead of saying so.
     const answer = Promise.race([greet(child), rejectOnDeath(start)]);
@@ -49,9 +53,17 @@ export async function startQemu(start: Start): Promise<NonNullable<Start['qemu']
     if (dead) throw dead;
     if (exit) throw refusal(start.plan, child, exit);
     throw fault(EXIT.host, 'qemu-silent', `QEMU started but ${error.message}${lastWords(child)}`, {
-      help: `all it said is in ${child.log.path}`,
+      help: `all it said is in ${child.log.path}${suspicion}`,
     });
+  } finally {
+    clearTimeout(wondering);
   }
+}
+
+/** Where programs run that QEMU connects to, what a QEMU that is silent may be waiting for, to follow a sentence. */
+function suspect({ children }: Start): string {
+  const names = children.map(({ name }) => name).filter((name) => name !== 'qemu');
+  return names.length === 0 ? '' : `; it may be waiting for ${names.join(' or ')}`;
 }
 
 /**

@@ -28,7 +28,7 @@ describe('status', () => {
       sockets: { qmp: plan.vm.qmpSocket, monitor: plan.vm.monitorSocket },
       relaxed: [],
       guest: [],
-      sidecars: [{ name: 'swtpm', pid: state.sidecars[0]?.pid, alive: true, needed: true }],
+      sidecars: [{ name: 'swtpm', pid: state.sidecars[0]?.pid, alive: true, needed: true, restartable: false }],
     });
     expect(status.uptime).toBeGreaterThanOrEqual(0);
     expect(JSON.parse(JSON.stringify(status))).toEqual(status);
@@ -42,7 +42,9 @@ describe('status', () => {
     await until('its end', () => !swtpm || !isAlive(swtpm));
     const { condition, sidecars } = await statusOf('vm', plan.vm.runDir);
     expect(condition).toBe('running');
-    expect(sidecars).toEqual([{ name: 'swtpm', pid: swtpm?.pid, alive: false, needed: true, said: [] }]);
+    expect(sidecars).toEqual([
+      { name: 'swtpm', pid: swtpm?.pid, alive: false, needed: true, restartable: false, said: [] },
+    ]);
   });
 
   it('says who paused the guest, or what', async () => {

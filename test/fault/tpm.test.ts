@@ -74,7 +74,12 @@ describe.skipIf(LACKING !== undefined)(`the TPM of a VM${LACKING ? ` (left out: 
   it('may be a TPM 1.2', async () => {
     describeVm('{ type: swtpm, version: "1.2", model: tpm-tis }');
     await machine.start();
-    expect((await machine.status()).sidecars).toMatchObject([{ name: 'swtpm', alive: true }]);
+    const { sidecars } = await machine.status();
+    expect(sidecars).toMatchObject([{ name: 'swtpm', alive: true }]);
+    process.kill(sidecars[0]?.pid ?? 0, 'SIGKILL');
+    await expect
+      .poll(async () => (await machine.ezvm('status', 'vm')).out)
+      .toMatch(/swtpm: DEAD.* help +shut the guest/s);
     await machine.ezvm('stop', 'vm', '--force');
     expect(state('tpm-00.permall').length).toBeGreaterThan(0);
     describeVm('{ type: swtpm, version: "1.2" }');

@@ -88,7 +88,13 @@ describe('view', () => {
     expect(warnings).toEqual([]);
     expect(state.reasons).toEqual({ viewer: 'ezvm-no-such-viewer was not installed' });
     expect((await statusOf('vm', plan.vm.runDir)).sidecars).toEqual([
-      { name: 'viewer', alive: false, needed: false, reason: 'ezvm-no-such-viewer was not installed' },
+      {
+        name: 'viewer',
+        alive: false,
+        needed: false,
+        restartable: true,
+        reason: 'ezvm-no-such-viewer was not installed',
+      },
     ]);
     await expect(view(plan.vm, OPTIONS)).rejects.toMatchObject({ exit: 3, diagnostics: [{ help }] });
     await stop(plan.vm, { force: true });
@@ -140,7 +146,9 @@ describe('restart-sidecar', () => {
     const plan = buildPlan(lab, { sidecars: [helper] });
     await launch(plan);
     await kill(plan, 'helper');
-    expect((await statusOf('vm', plan.vm.runDir)).sidecars).toMatchObject([{ alive: false, needed: true }]);
+    expect((await statusOf('vm', plan.vm.runDir)).sidecars).toMatchObject([
+      { alive: false, needed: true, restartable: true },
+    ]);
     await restartSidecar(plan.vm, 'helper', OPTIONS);
     expect((await statusOf('vm', plan.vm.runDir)).sidecars).toMatchObject([{ alive: true, needed: true }]);
     await stop(plan.vm, { force: true });

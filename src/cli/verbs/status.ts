@@ -46,14 +46,15 @@ function printStatus(status: VmStatus): string {
     lines.push(
       `  sidecar  ${sidecar.name}: ${describeSidecar(sidecar)}`,
       ...(sidecar.said ?? []).map((line) => `             ${line}`),
-      ...(sidecar.alive || status.pid === undefined
-        ? []
-        : [
-            `    help   ${sidecar.needed ? `ezvm restart-sidecar ${status.name} ${sidecar.name}` : `ezvm view ${status.name}`}`,
-          ]),
+      ...(sidecar.alive || status.pid === undefined ? [] : [`    help   ${howToMend(sidecar, status.name)}`]),
     );
   lines.push(...(status.said ?? []).map((line) => `  qemu said: ${line}`));
   return `${lines.map(printable).join('\n')}\n`;
+}
+
+function howToMend({ name, needed, restartable }: SidecarStatus, vm: string): string {
+  if (!restartable) return `shut the guest down and start it again: ezvm stop ${vm} && ezvm ${vm}`;
+  return needed ? `ezvm restart-sidecar ${vm} ${name}` : `ezvm view ${vm}`;
 }
 
 /** Only the ezvm that started it could be told how it ended, and that one has long gone in most cases. */
