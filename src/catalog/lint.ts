@@ -315,6 +315,9 @@ function lintNames(own: DeviceTemplate, whole: DeviceTemplate, known: Known, fau
   for (const key of ['refuse', 'useless', 'warn'] as const)
     for (const [index, entry] of own[key].entries())
       if (!whole.params[entry.key]) fault(`${key}: there is no parameter ${entry.key}`, [key, index, 'key']);
+  for (const [param, { unless }] of Object.entries(own.params))
+    if (unless !== undefined && !whole.params[unless])
+      fault(`unless: there is no parameter ${unless}`, ['params', param, 'unless']);
   for (const [index, { device: wanted }] of own.requires.entries())
     if (!/^[^/]+\/[^/]+$/.test(wanted) || !known.hasDevice(wanted))
       fault(`requires: there is no device ${wanted}`, ['requires', index]);

@@ -137,8 +137,11 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
       };
     return { value: text.toLowerCase() };
   },
-  pci: matching(/^([0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/i, 'a PCI address such as "0000:03:00.0"', (text) =>
-    (text.length < 12 ? `0000:${text}` : text).toLowerCase(),
+  // A domain may have more digits, as below Intel's VMD.
+  pci: matching(
+    /^(([0-9a-f]{4,8}:)?[0-9a-f]{2}:[01][0-9a-f](\.[0-7])?|[0-9a-f]{4}:[0-9a-f]{4})$/i,
+    'a PCI address such as "0000:03:00.0", or vendor and device as in "10de:2684"',
+    (text) => (/^..:..(\.|$)/.test(text) ? `0000:${text}` : text).toLowerCase(),
   ),
   port(node, spec) {
     return CHECKS.int(node, { ...spec, min: spec.min ?? 1, max: 65535 }, { resolvePath: String });
@@ -194,7 +197,7 @@ const EXPECTED: { readonly [type in ParamType]: string } = {
   path: 'a path',
   enum: 'one of a few words',
   mac: 'a MAC address such as 52:54:00:12:34:56',
-  pci: 'a PCI address such as "0000:03:00.0"',
+  pci: 'a PCI device',
   port: 'a port number',
   uuid: 'a UUID',
   wwn: 'a World Wide Name of 16 hexadecimal digits',

@@ -111,7 +111,7 @@ const TAKES: { readonly [type in Exclude<ParamType, 'list' | 'enum'>]: string } 
   size: 'a size',
   path: 'a path',
   mac: 'a MAC address',
-  pci: 'a PCI address',
+  pci: 'a PCI device',
   port: 'a port',
   uuid: 'a UUID',
   wwn: 'a World Wide Name',
@@ -138,7 +138,8 @@ function gate({ needs }: ParamSpec, value: string): string {
 }
 
 function defaultOf(spec: ParamSpec): string {
-  if (spec.required) return '**required**';
+  if (spec.required)
+    return spec.unless === undefined ? '**required**' : `**required** unless \`${spec.unless}\` is given`;
   if (spec.derive !== undefined) return "made from the VM's uuid";
   const value = spec.default;
   if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return 'unset';

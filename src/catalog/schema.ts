@@ -34,6 +34,7 @@ const param = z
     type: z.enum(TYPES),
     summary: z.string().min(1),
     required: z.boolean().optional(),
+    unless: name.optional(),
     default: z.union([scalar, z.null(), z.array(scalar)]).optional(),
     example: z.union([scalar, z.array(scalar)]).optional(),
     derive: z.enum(['mac', 'serial']).optional(),
@@ -55,7 +56,8 @@ const param = z
   .refine(
     ({ required, default: fallback }) => !(required && fallback !== undefined),
     'what is required needs no default',
-  );
+  )
+  .refine(({ required, unless }) => unless === undefined || required, '`unless` is about what is required');
 
 const argv = z.array(z.union([z.string(), z.strictObject({ args: z.array(z.string()), when })])).min(1);
 

@@ -28,6 +28,8 @@ export interface ParamSpec {
   readonly type: ParamType;
   readonly summary?: string;
   readonly required?: boolean;
+  /** Another parameter that may be given in the place of this one, which is required. */
+  readonly unless?: string;
   /** Written as in a VM file. Without one, the parameter is unset (null). */
   readonly default?: string | number | boolean | null | readonly (string | number | boolean)[];
   /** A value that somebody could really write, for the reference; types that say enough need none. */

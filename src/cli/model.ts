@@ -93,9 +93,13 @@ export function questionsOf(spec: VmSpec): Questions {
   const started = spec.devices.flatMap(({ template }) =>
     template.sidecars.flatMap(({ programs }) => programs.map(({ argv: [program] }) => program)),
   );
+  const handed = spec.devices.some(({ params, template }) =>
+    Object.entries(template.params).some(([name, { of }]) => of === 'pci' && (params[name]?.value ?? null) !== null),
+  );
   const arch = spec.devices.find(({ section }) => section === 'machine')?.template.board?.arch;
   return {
     ...(arch !== undefined && { arch }),
+    ...(handed && { pci: true }),
     paths: of(false),
     interfaces: [...new Set(of(true))],
     programs: [...new Set(started.filter((program) => typeof program === 'string'))],

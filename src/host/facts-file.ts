@@ -99,6 +99,7 @@ const factsFile = z.object({
   firmware: z.array(firmware),
   paths: z.record(z.string(), path),
   links: z.record(z.string(), link).exactOptional(),
+  pci: z.array(z.object({ address: z.string(), id: z.string(), fault: z.string().exactOptional() })).exactOptional(),
   bridgeHelper: bridgeHelper.exactOptional(),
   virtiofsd: z.object({ path: z.string(), options: words }).exactOptional(),
   session: byName,

@@ -31,6 +31,8 @@ export interface HostFacts {
   readonly paths: { readonly [path: string]: PathFacts };
   /** Network interfaces that a VM names; filled for those only. */
   readonly links?: { readonly [name: string]: LinkFacts };
+  /** Every PCI function, where a VM is handed some. */
+  readonly pci?: readonly PciFacts[];
   /** Where a VM names an interface, and the helper is installed. */
   readonly bridgeHelper?: BridgeHelperFacts;
   /** Where a VM starts it, and it is installed. */
@@ -49,6 +51,8 @@ export interface Questions {
   readonly interfaces: readonly string[];
   /** Programs that run beside QEMU. */
   readonly programs: readonly string[];
+  /** PCI devices, all of them. */
+  readonly pci?: boolean;
   /** What the board is made of, as QEMU names targets; the host's own where nothing is said. */
   readonly arch?: string;
 }
@@ -65,6 +69,16 @@ export interface LinkFacts {
   readonly queues?: boolean;
   /** Virtual functions of a card, by number; the address where `ip` told it. */
   readonly functions?: readonly { readonly pci: string; readonly mac?: string }[];
+}
+
+/** A function of a PCI device. */
+export interface PciFacts {
+  /** As in `0000:03:00.0`. */
+  readonly address: string;
+  /** Vendor and device, as in `10de:2684`. */
+  readonly id: string;
+  /** Why it cannot be handed to a VM now: a driver of the host's has it, another VM does, its group is not ready. */
+  readonly fault?: string;
 }
 
 /** QEMU's bridge helper: the program that puts an ordinary user's VM on a bridge. */

@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 
 /** A function of a PCI device, as the kernel tells it. */
@@ -32,6 +32,15 @@ export function readPci(address: string, sys = '/sys'): PciFunction | undefined 
     };
   } catch {
     return undefined;
+  }
+}
+
+/** Addresses of all PCI functions, in order. */
+export function pciAddresses(sys = '/sys'): readonly string[] {
+  try {
+    return readdirSync(`${sys}/bus/pci/devices`).toSorted();
+  } catch {
+    return [];
   }
 }
 

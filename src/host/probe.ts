@@ -107,11 +107,11 @@ export async function loadSchema(facts: HostFacts & { readonly schema?: QemuSche
 
 /** What only some VMs make worth a look; the code for it is loaded for them alone. */
 async function answerQuestions(
-  { interfaces, programs: started }: Pick<Questions, 'interfaces' | 'programs'>,
+  { interfaces, programs: started, pci }: Omit<Questions, 'paths'>,
   programs: Readonly<Record<string, string>>,
   dirs: readonly string[],
   chosen: Readonly<Record<string, string>> = {},
-): Promise<Pick<HostFacts, 'programs' | 'links' | 'bridgeHelper' | 'virtiofsd'>> {
+): Promise<Pick<HostFacts, 'programs' | 'links' | 'pci' | 'bridgeHelper' | 'virtiofsd'>> {
   const answers: { -readonly [key in keyof HostFacts]?: HostFacts[key] } & Pick<HostFacts, 'programs'> = { programs };
   if (interfaces.length > 0) {
     const [{ probeLinks }, { probeBridgeHelper }] = await Promise.all([
@@ -122,6 +122,7 @@ async function answerQuestions(
     const helper = programs['qemu-bridge-helper'];
     if (helper !== undefined) answers.bridgeHelper = await probeBridgeHelper(helper, findProgram('getcap', dirs));
   }
+  if (pci) answers.pci = (await import('./vfio.ts')).probePci();
   if (started.includes('virtiofsd')) {
     const { askVirtiofsd, findVirtiofsd } = await import('./virtiofsd.ts');
     const server = chosen['virtiofsd'] ?? findVirtiofsd() ?? programs['virtiofsd'];

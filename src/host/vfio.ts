@@ -1,6 +1,7 @@
-import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { linkName, type PciFunction, readPci } from './pci.ts';
+import type { PciFacts } from './facts.ts';
+import { linkName, type PciFunction, pciAddresses, readPci } from './pci.ts';
 
 /** Where the kernel shows devices; tests have trees of their own. */
 export interface DeviceTrees {
@@ -68,6 +69,16 @@ export function findPciFaults(address: string, together: readonly string[], tree
   return faults.length > 0 ? faults : findGroupFaults(group, trees);
 }
 
+/** Every PCI function, with what keeps it from being handed over by itself. */
+export function probePci(trees: DeviceTrees = HERE): readonly PciFacts[] {
+  return pciAddresses(trees.sys).flatMap((address): PciFacts[] => {
+    const found = readPci(address, trees.sys);
+    if (!found) return [];
+    const [fault] = findPciFaults(address, [address], trees);
+    return [{ address, id: idOf(found), ...(fault && { fault: fault.message }) }];
+  });
+}
+
 /** The same for a mediated device (a slice of a GPU), by its path below /sys. */
 export function findMediatedFaults(path: string, trees: DeviceTrees = HERE): VfioFault[] {
   const dir = path.replace(/^\/sys(?=\/)/, trees.sys);
@@ -107,9 +118,12 @@ function findGroupFaults(group: string, { dev }: DeviceTrees): VfioFault[] {
   if (!existsSync(path))
     return [{ code: 'vfio-missing', message: `there is no ${path}`, help: 'load the driver: sudo modprobe vfio-pci' }];
   try {
-    accessSync(path, constants.R_OK | constants.W_OK);
+    closeSync(openSync(path, constants.O_RDWR));
     return [];
-  } catch {
+  } catch (error) {
+    // The kernel lets one process have a group.
+    if ((error as NodeJS.ErrnoException).code === 'EBUSY')
+      return [{ code: 'vfio-busy', message: `another VM has IOMMU group ${group} (${path})`, help: 'stop that first' }];
     return [{ code: 'vfio-denied', message: `you may not read and write ${path}`, help: SETUP }];
   }
 }
@@ -127,6 +141,10 @@ function isFree({ driver }: PciFunction): boolean {
   return driver?.includes('vfio') ?? false;
 }
 
-function describe({ address, vendor, device }: PciFunction): string {
-  return `${address} (${vendor.slice(2)}:${device.slice(2)})`;
+function describe(found: PciFunction): string {
+  return `${found.address} (${idOf(found)})`;
+}
+
+function idOf({ vendor, device }: PciFunction): string {
+  return `${vendor.slice(2)}:${device.slice(2)}`;
 }

@@ -13,7 +13,7 @@ import { findInherited, inheritedFor } from './inherited.ts';
 import { readPassword } from './password.ts';
 import { checkPort } from './port.ts';
 import { checkRoom } from './room.ts';
-import { checkLockedMemory, checkVfio } from './vfio.ts';
+import { checkChoice, checkLockedMemory, checkVfio } from './vfio.ts';
 
 /** Bytes of a socket's path that the kernel takes, without the closing NUL. */
 const LONGEST_SOCKET_PATH = 107;
@@ -84,6 +84,7 @@ async function check(
   if (requirement.kind === 'huge-pages') return checkHugePages(requirement);
   if (requirement.kind === 'session') return checkSession(requirement, surroundings);
   if (requirement.kind === 'vfio') return checkVfio(requirement);
+  if (requirement.kind === 'vfio-choice') return checkChoice(requirement);
   if (requirement.kind === 'locked-memory') return checkLockedMemory(requirement);
   const { code, message, help, origin } = requirement;
   return { severity: 'error', code, message, help, origin };

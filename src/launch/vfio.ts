@@ -1,6 +1,6 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { formatSize } from '../core/size.ts';
-import { findMediatedFaults, findPciFaults, lockableMemory } from '../host/vfio.ts';
+import { findMediatedFaults, findPciFaults, lockableMemory, type VfioFault } from '../host/vfio.ts';
 import type { Requirement } from '../plan/plan.ts';
 
 type Of<Kind extends Requirement['kind']> = Extract<Requirement, { kind: Kind }>;
@@ -9,6 +9,21 @@ type Of<Kind extends Requirement['kind']> = Extract<Requirement, { kind: Kind }>
 export function checkVfio({ device, together, origin }: Of<'vfio'>): Diagnostic[] {
   const faults = device.startsWith('/') ? findMediatedFaults(device) : findPciFaults(device, together);
   return faults.map((fault) => ({ severity: 'error', ...fault, origin }));
+}
+
+/** Where the device that was chosen cannot be handed over, why none of the others could take its place. */
+export function checkChoice({ taken, others, origin }: Of<'vfio-choice'>): Diagnostic | undefined {
+  const faultOf = (device: readonly string[]): VfioFault | undefined =>
+    device.flatMap((address) => findPciFaults(address, device))[0];
+  if (!faultOf(taken)) return undefined;
+  const reasons = others.flatMap((device) => faultOf(device)?.message ?? []);
+  return {
+    severity: 'error',
+    code: 'pci-none-free',
+    message: `nor can any other of them be handed over: ${reasons.join('; ')}`,
+    help: 'stop another VM, or let `sudo ezvm setup group` prepare them all',
+    origin,
+  };
 }
 
 /** Whether QEMU, which inherits our limit, may lock as much memory as it will. */

@@ -151,10 +151,12 @@ export class DeviceValidator {
       const listed = params[name]?.value;
       if (spec.required && Array.isArray(listed) && listed.length === 0)
         this.#report('value-wrong', `${label}.${name} is empty; at least one is wanted`, value ?? given);
+      const instead = spec.unless === undefined ? undefined : given[spec.unless];
+      if (instead !== undefined && !isUnset(instead)) continue;
       if (spec.required && params[name]?.value === null && (value === undefined || isUnset(value)))
         this.#report(
           'key-missing',
-          `${label} (${template.type}) needs ${name}`,
+          `${label} (${template.type}) needs ${name}${spec.unless === undefined ? '' : ` or ${spec.unless}`}`,
           given,
           spec.summary && `${name}: ${spec.summary}`,
         );

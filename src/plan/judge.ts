@@ -59,6 +59,7 @@ function judge(requirement: Requirement, facts: HostFacts): Diagnostic[] {
     case 'port':
     // What the kernel shows of devices is looked at when a VM is started.
     case 'vfio':
+    case 'vfio-choice':
     case 'locked-memory':
       return [];
   }

@@ -194,6 +194,13 @@ export type Requirement =
       readonly together: readonly string[];
       readonly origin?: Origin | undefined;
     }
+  /** Of several devices the first that VFIO could hand over; the others might have been, function by function. */
+  | {
+      readonly kind: 'vfio-choice';
+      readonly taken: readonly string[];
+      readonly others: readonly (readonly string[])[];
+      readonly origin?: Origin | undefined;
+    }
   /** Bytes of memory that QEMU must be allowed to lock. */
   | { readonly kind: 'locked-memory'; readonly bytes: number; readonly origin?: Origin | undefined }
   /** Bytes of memory in huge pages of a size, which must be free. */

@@ -111,8 +111,16 @@ describe('a parameter', () => {
     [{ type: 'pci' }, '"0000:03:00.0"', '0000:03:00.0'],
     [{ type: 'pci' }, '"03:00.1"', '0000:03:00.1'],
     [{ type: 'pci' }, '03:00.1', '0000:03:00.1'],
-    [{ type: 'pci' }, '"03:20.0"', '! "03:20.0"; a PCI address such as "0000:03:00.0" is wanted'],
-    [{ type: 'pci' }, '"03:00.8"', '! "03:00.8"; a PCI address such as "0000:03:00.0" is wanted'],
+    [{ type: 'pci' }, '10000:e1:00.0', '10000:e1:00.0'],
+    [{ type: 'pci' }, '03:00', '0000:03:00'],
+    [{ type: 'pci' }, '0000:03:00', '0000:03:00'],
+    [{ type: 'pci' }, '10DE:2684', '10de:2684'],
+    [{ type: 'pci' }, '8086:1521', '8086:1521'],
+    ...['03:20.0', '03:00.8', '10de:26841', '0000:03:00.0.1', '10de'].map((text): [ParamSpec, string, unknown] => [
+      { type: 'pci' },
+      text,
+      `! "${text}"; a PCI address such as "0000:03:00.0", or vendor and device as in "10de:2684" is wanted`,
+    ]),
 
     [{ type: 'port' }, '5900', 5900],
     [{ type: 'port' }, '0', '! 0; a port number from 1 to 65535 is wanted'],

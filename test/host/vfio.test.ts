@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type DeviceTrees, findMediatedFaults, findPciFaults, lockableMemory } from '../../src/host/vfio.ts';
+import { type DeviceTrees, findMediatedFaults, findPciFaults, lockableMemory, probePci } from '../../src/host/vfio.ts';
 import { asStranger, IS_ROOT, scratch } from './scratch.ts';
 
 const GPU = '0000:03:00.0';
@@ -97,6 +97,28 @@ describe('a PCI function', () => {
     expect(await asStranger(script)).toMatchObject([
       { code: 'vfio-denied', message: `you may not read and write ${trees.dev}/vfio/14` },
     ]);
+  });
+});
+
+describe('all PCI functions', () => {
+  it('are told with their ids, and with what keeps each from being handed over', () => {
+    add(SOUND, 'vfio-pci', '14', '0x040300');
+    add(GPU, 'vfio-pci', '14');
+    add('0000:02:00.0', 'nvidia', '13');
+    add('0000:00:01.0', 'pcieport', '14', '0x060400');
+    open('14');
+    const id = '10de:1f08';
+    expect(probePci(trees)).toEqual([
+      { address: '0000:00:01.0', id, fault: `0000:00:01.0 (${id}) is a PCI bridge, which no VM can have` },
+      {
+        address: '0000:02:00.0',
+        id,
+        fault: `0000:02:00.0 (${id}) is in use by the host's driver nvidia, and not by vfio-pci`,
+      },
+      { address: GPU, id },
+      { address: SOUND, id },
+    ]);
+    expect(probePci({ sys: '/none', dev: '/none' })).toEqual([]);
   });
 });
 

@@ -90,6 +90,11 @@ describe('L1 to L4: every template means something', () => {
       '3:3 params.a: what is required needs no default',
     ],
     [
+      'what may be given instead, and is not there',
+      'summary: x\nparams:\n  a: { type: int, required: true, unless: b, summary: y }',
+      '3:35 unless: there is no parameter b',
+    ],
+    [
       'a table with a hole',
       'summary: x\nparams:\n  a: { type: enum, of: [b, c], summary: y }\nlet:\n  t: { by: a, b: 1 }',
       '5:3 let t says nothing about c',

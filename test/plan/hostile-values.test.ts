@@ -134,7 +134,7 @@ function placesOf(section: SectionSpec, type: string): Place[] {
     .filter(([, spec]) => ['string', 'word', 'path'].includes(spec.type))
     .map(([name, spec]) => {
       const others = needed
-        .filter(([other]) => other !== name)
+        .filter(([other, { unless }]) => other !== name && unless !== name)
         .map(([other, each]) => `    ${other}: ${sample(each)}\n`);
       // QEMU takes these two with a kernel only, and the plan gives them with one only.
       if (section.name === 'boot' && name !== 'kernel') others.push('    kernel: /vmlinuz\n');

@@ -87,6 +87,8 @@ function describeRequirement(requirement: Requirement): string {
       return `there is ${{ screen: 'a graphical session', bus: 'a session bus', terminal: 'a terminal' }[requirement.wants]} for ${requirement.by}`;
     case 'vfio':
       return `${requirement.device} can be handed over by VFIO`;
+    case 'vfio-choice':
+      return `${requirement.taken.join(' and ')} is free, or else ${requirement.others.map((one) => one.join(' and ')).join(' or ')}`;
     case 'locked-memory':
       return `${Math.round(requirement.bytes / 2 ** 20)} MiB of memory may be locked`;
     case 'unmet':

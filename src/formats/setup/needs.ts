@@ -5,7 +5,7 @@ import type { QemuOption, QemuProps } from '../../qemu/option.ts';
 export interface HostNeeds {
   /** Block devices, as the VMs name them. */
   readonly blocks: readonly string[];
-  /** Addresses of PCI functions that are handed over. */
+  /** Addresses of PCI functions that are handed over, or may be. */
   readonly pci: readonly string[];
   /** Bytes that the largest guest with such a function locks in memory. */
   readonly locked: number;
@@ -47,10 +47,11 @@ export function gatherNeeds(plans: readonly Plan[]): HostNeeds {
   };
 }
 
-function pciOf({ qemu }: Plan): string[] {
-  return propsOf(qemu.options, 'device').flatMap(({ driver, host }) =>
+function pciOf({ qemu, requirements }: Plan): string[] {
+  const handed = propsOf(qemu.options, 'device').flatMap(({ driver, host }) =>
     driver === 'vfio-pci' && typeof host === 'string' ? [host] : [],
   );
+  return [...handed, ...requirements.flatMap((one) => (one.kind === 'vfio-choice' ? one.others.flat() : []))];
 }
 
 function lockedBy({ requirements }: Plan): number {
