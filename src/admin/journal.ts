@@ -15,6 +15,8 @@ export type Change =
    * leaves a process nobody has noted: it is found again by its command line, its session and the time.
    */
   | ({ readonly change: 'spawn'; readonly name: string } & SpawnIntent)
+  /** The setuid helper lends devices to this VM, and wants them back when its QEMU has ended. */
+  | { readonly change: 'lent'; readonly program: string; readonly vm: string }
   /** The process that the `spawn` before it led to. */
   | { readonly change: 'spawned'; readonly name: string; readonly pid: number; readonly startTime: string };
 

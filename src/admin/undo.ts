@@ -1,6 +1,7 @@
 import { rmdirSync, rmSync, statSync } from 'node:fs';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import type { Change } from './journal.ts';
+import { giveBack } from './lent.ts';
 import { endProcess, findSpawned, type ProcessIdentity } from './process.ts';
 import { removeRunDir } from './run-dir.ts';
 
@@ -9,7 +10,7 @@ export type UndoReason = 'failed' | 'ended';
 
 /**
  * Undoes a start's changes in reverse order and removes the run directory. Doing it again does no harm.
- * @throws EzvmError exit 4 when a process cannot be ended; the run directory then stays for another try
+ * @throws EzvmError exit 4 when a process cannot be ended, or a device not be given back; the run directory then stays for another try
  */
 export async function undo(runDir: string, changes: readonly Change[], reason: UndoReason): Promise<void> {
   const spawned = new Map<string, ProcessIdentity>();
@@ -28,6 +29,8 @@ export async function undo(runDir: string, changes: readonly Change[], reason: U
     else if (change.change === 'mkdir' && (reason === 'failed' || !change.keep)) removeIfEmpty(change.path);
   }
   for (const process of unnoted) await end(process);
+  // Last: as long as QEMU lives, noted or not, it has them.
+  if (stuck.length === 0) for (const change of changes) if (change.change === 'lent') await giveBack(change);
 
   if (stuck.length > 0)
     throw fault(EXIT.state, 'process-stuck', `process ${stuck.join(', ')} does not end, not even by SIGKILL`, {

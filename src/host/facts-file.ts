@@ -69,6 +69,20 @@ const bridgeHelper = z.object({
   fault: z.string().exactOptional(),
 });
 
+const pci = z.object({
+  address: z.string(),
+  id: z.string(),
+  group: z.string().exactOptional(),
+  fault: z.string().exactOptional(),
+  closed: z.literal(true).exactOptional(),
+});
+
+const helper = z.object({
+  path: z.string(),
+  fault: z.object({ message: z.string(), help: z.string() }).exactOptional(),
+  bridges: z.record(z.string(), z.string().nullable()).exactOptional(),
+});
+
 const schema = z.object({
   version,
   // QEMU's own data, thousands of entries: what reads it takes nothing in it for granted.
@@ -99,8 +113,10 @@ const factsFile = z.object({
   firmware: z.array(firmware),
   paths: z.record(z.string(), path),
   links: z.record(z.string(), link).exactOptional(),
-  pci: z.array(z.object({ address: z.string(), id: z.string(), fault: z.string().exactOptional() })).exactOptional(),
+  pci: z.array(pci).exactOptional(),
   bridgeHelper: bridgeHelper.exactOptional(),
+  lockable: z.number().exactOptional(),
+  helper: helper.exactOptional(),
   virtiofsd: z.object({ path: z.string(), options: words }).exactOptional(),
   session: byName,
   sound: words,

@@ -35,6 +35,10 @@ export interface HostFacts {
   readonly pci?: readonly PciFacts[];
   /** Where a VM names an interface, and the helper is installed. */
   readonly bridgeHelper?: BridgeHelperFacts;
+  /** Bytes that programs of this user's may lock in memory, where a VM names PCI functions; absent where there is no limit. */
+  readonly lockable?: number;
+  /** Where it is installed, for users other than root. */
+  readonly helper?: HelperFacts;
   /** Where a VM starts it, and it is installed. */
   readonly virtiofsd?: VirtiofsdFacts;
   /** The session a window needs; empty strings are left out. */
@@ -77,8 +81,12 @@ export interface PciFacts {
   readonly address: string;
   /** Vendor and device, as in `10de:2684`. */
   readonly id: string;
+  /** The number of its IOMMU group; absent where the IOMMU is off. */
+  readonly group?: string;
   /** Why it cannot be handed to a VM now: a driver of the host's has it, another VM does, its group is not ready. */
   readonly fault?: string;
+  /** A driver of the host's has it, or this user may not open its group: the setuid helper could lend it. */
+  readonly closed?: true;
 }
 
 /** QEMU's bridge helper: the program that puts an ordinary user's VM on a bridge. */
@@ -90,6 +98,15 @@ export interface BridgeHelperFacts {
   readonly rules: readonly { readonly allow: boolean; readonly bridge: string }[];
   /** Why the rules cannot be had. */
   readonly fault?: string;
+}
+
+/** ezvm's own setuid helper: it opens and lends what a policy of root's gives to a user (docs/helper.md). */
+export interface HelperFacts {
+  readonly path: string;
+  /** Why this user gets nothing of it. */
+  readonly fault?: { readonly message: string; readonly help: string };
+  /** Why it would make no tap on a bridge that a VM names; null where it would. */
+  readonly bridges?: { readonly [bridge: string]: string | null };
 }
 
 /** The server of shared folders. There are two programs of this name, with options of their own. */

@@ -1,5 +1,6 @@
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import type { KvmFacts } from './facts.ts';
+import { groupName } from './group.ts';
 
 /** What can be seen of KVM without starting a VM. */
 export interface KvmDevice {
@@ -40,16 +41,5 @@ export function lookAtKvm(user: string, device = '/dev/kvm'): KvmDevice {
         help,
       },
     };
-  }
-}
-
-function groupName(gid: number): string {
-  try {
-    const line = readFileSync('/etc/group', 'utf8')
-      .split('\n')
-      .find((one) => one.split(':')[2] === String(gid));
-    return line?.split(':')[0] ?? String(gid);
-  } catch {
-    return String(gid);
   }
 }

@@ -5,9 +5,9 @@ import { type Diagnostic, EzvmError } from '../core/diagnostic.ts';
 import { compareVersions } from '../qemu/option.ts';
 import { readCache, writeCache } from './cache.ts';
 import { findDirs } from './dirs.ts';
-import type { HostFacts, KvmFacts, QemuFacts, QemuSchema, Questions } from './facts.ts';
+import type { HelperFacts, HostFacts, KvmFacts, QemuFacts, QemuSchema, Questions } from './facts.ts';
 import { FIRMWARE_DIRS, readFirmware } from './firmware.ts';
-import { maySetuid } from './helper.ts';
+import { askAboutBridges, findHelper } from './helper.ts';
 import { lookAtKvm } from './kvm.ts';
 import { probePaths } from './paths.ts';
 import { findProgram, findPrograms, isExecutable, noProgram, programDirs } from './programs.ts';
@@ -55,17 +55,21 @@ export async function probeHost(request: ProbeRequest): Promise<Probed> {
   const session = findSession(env);
   const where = programDirs(env['PATH'], process.geteuid?.() ?? user.uid);
   const hostArch = ARCH[process.arch] ?? process.arch;
-  const { programs, diagnostics: unknown } = findPrograms(where, settings.programs ?? {});
-  // The helper could do nothing for us, and says so only when it is called.
-  if (programs['ezvm-priv'] !== undefined && !maySetuid()) delete programs['ezvm-priv'];
+  const { 'ezvm-priv': chosenHelper, ...chosen } = settings.programs ?? {};
+  const { programs, diagnostics: unknown } = findPrograms(where, chosen);
+  const installed = findHelper(chosenHelper);
   const firmware = readFirmware(
     settings.firmwareDirs ?? [...FIRMWARE_DIRS, ...(user.uid === 0 ? [] : [`${dirname(dirs.config)}/qemu/firmware`])],
   );
   const diagnostics: Diagnostic[] = [...unknown, ...firmware.diagnostics];
+  if (chosenHelper !== undefined && !installed && user.uid !== 0)
+    diagnostics.push(noProgram('ezvm-priv', chosenHelper));
   const { paths, arch, ...more } = request.questions;
   const binary = findQemu(settings.qemu, arch ?? hostArch, where, diagnostics);
   const { qemu, kvm } = await findCapabilities(binary, hostArch, user, dirs.cache, diagnostics);
-  const asked = await answerQuestions(more, programs, where, settings.programs);
+  const found = probePaths(paths);
+  const asked = await answerQuestions(more, programs, where, chosen);
+  const helper = await askHelper(installed, found, asked);
   const facts: HostFacts = {
     format: 1,
     arch: qemu?.arch ?? arch ?? hostArch,
@@ -77,9 +81,10 @@ export async function probeHost(request: ProbeRequest): Promise<Probed> {
     ...(qemu && { qemu }),
     kvm,
     ...asked,
+    ...(helper && { helper }),
     ...(process.platform === 'darwin' && { hvf: hvfFor(qemu?.arch ?? hostArch, hostArch) }),
     firmware: firmware.descriptors,
-    paths: probePaths(paths),
+    paths: found,
     session,
     sound: findSound(session),
   };
@@ -111,7 +116,7 @@ async function answerQuestions(
   programs: Readonly<Record<string, string>>,
   dirs: readonly string[],
   chosen: Readonly<Record<string, string>> = {},
-): Promise<Pick<HostFacts, 'programs' | 'links' | 'pci' | 'bridgeHelper' | 'virtiofsd'>> {
+): Promise<Pick<HostFacts, 'programs' | 'links' | 'pci' | 'lockable' | 'bridgeHelper' | 'virtiofsd'>> {
   const answers: { -readonly [key in keyof HostFacts]?: HostFacts[key] } & Pick<HostFacts, 'programs'> = { programs };
   if (interfaces.length > 0) {
     const [{ probeLinks }, { probeBridgeHelper }] = await Promise.all([
@@ -122,7 +127,12 @@ async function answerQuestions(
     const helper = programs['qemu-bridge-helper'];
     if (helper !== undefined) answers.bridgeHelper = await probeBridgeHelper(helper, findProgram('getcap', dirs));
   }
-  if (pci) answers.pci = (await import('./vfio.ts')).probePci();
+  if (pci || Object.values(answers.links ?? {}).some(({ functions }) => functions !== undefined)) {
+    const { lockableMemory, probePci } = await import('./vfio.ts');
+    const lockable = lockableMemory();
+    answers.pci = probePci();
+    if (Number.isFinite(lockable)) answers.lockable = lockable;
+  }
   if (started.includes('virtiofsd')) {
     const { askVirtiofsd, findVirtiofsd } = await import('./virtiofsd.ts');
     const server = chosen['virtiofsd'] ?? findVirtiofsd() ?? programs['virtiofsd'];
@@ -132,6 +142,20 @@ async function answerQuestions(
     }
   }
   return answers;
+}
+
+/** The helper is asked only where there may be something for it to do. */
+async function askHelper(
+  helper: HelperFacts | undefined,
+  paths: HostFacts['paths'],
+  { links = {}, pci }: Pick<HostFacts, 'links' | 'pci'>,
+): Promise<HelperFacts | undefined> {
+  const bridges = Object.keys(links).filter((name) => links[name]?.kind === 'bridge');
+  const isClosed = Object.values(paths).some(
+    ({ kind, readable, writable }) => kind === 'block' && !(readable && writable),
+  );
+  if (!helper || !(pci || isClosed || bridges.length > 0)) return helper;
+  return askAboutBridges(helper, bridges);
 }
 
 async function findCapabilities(

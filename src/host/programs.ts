@@ -18,7 +18,6 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   'qemu-img': [],
   'qemu-bridge-helper': ['/usr/libexec', '/usr/lib/qemu', '/usr/lib'],
   setpriv: [],
-  'ezvm-priv': ['/usr/libexec', '/usr/local/libexec'],
 };
 
 /** The directories where programs are looked for. */

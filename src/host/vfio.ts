@@ -21,6 +21,9 @@ export interface VfioFault {
 /** Drivers that leave a device of a group alone: see the kernel's vfio_dev_driver_allowed. */
 const HARMLESS = ['pci-stub', 'pcieport', 'shpchp'];
 
+/** Faults that end when the setuid helper lends the device. */
+export const CLOSED = ['pci-driver', 'vfio-denied'];
+
 const SETUP = 'let `sudo ezvm setup group` prepare it, and reboot';
 
 /**
@@ -74,8 +77,16 @@ export function probePci(trees: DeviceTrees = HERE): readonly PciFacts[] {
   return pciAddresses(trees.sys).flatMap((address): PciFacts[] => {
     const found = readPci(address, trees.sys);
     if (!found) return [];
-    const [fault] = findPciFaults(address, [address], trees);
-    return [{ address, id: idOf(found), ...(fault && { fault: fault.message }) }];
+    const faults = findPciFaults(address, [address], trees);
+    return [
+      {
+        address,
+        id: idOf(found),
+        ...(found.group !== undefined && { group: found.group }),
+        ...(faults[0] && { fault: faults[0].message }),
+        ...(faults.some(({ code }) => CLOSED.includes(code)) && { closed: true as const }),
+      },
+    ];
   });
 }
 

@@ -1,54 +1,49 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
-import type { Origin } from '../core/origin.ts';
-import type { Plan, PlannedHelper } from '../plan/plan.ts';
-
-/** What the helper may take, which looks at every process for open devices. */
-const PATIENCE = 40_000;
-const PREFIX = 'ezvm-priv: ';
+import { checkGrants, helperSentences } from '../host/helper.ts';
+import type { HelperGrant, Plan, PlannedHelper } from '../plan/plan.ts';
 
 /** What the helper refuses, each in its own words at the place that asked for it. Changes nothing. */
 export async function askHelper({ qemu }: Plan): Promise<Diagnostic[]> {
   const { helper, argv } = qemu;
   if (!helper) return [];
-  const { spawnSync } = await import('node:child_process');
-  const words = ['check', ...helper.grants.map(({ word }) => word), '--', argv[0] ?? ''];
-  const { stdout, stderr, error } = spawnSync(helper.program, words, {
-    cwd: '/',
-    encoding: 'utf8',
-    env: {},
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: PATIENCE,
-  });
-  const lines = (stdout ?? '').split('\n').map((line) => line.split('\t'));
-  const refused = lines.flatMap(([verdict, grant, , sentence = '']) =>
-    verdict === 'refused'
-      ? [helperRefused(sentence, helper.grants.find(({ word }) => grant !== undefined && word.endsWith(grant))?.origin)]
-      : [],
-  );
-  if (refused.length > 0) return refused;
-  if (lines.some(([verdict]) => verdict === 'allowed')) return [];
-  const said = (stderr ?? '').split('\n').filter((line) => line.startsWith(PREFIX));
-  const why = said.length > 0 ? said.map((line) => line.slice(PREFIX.length)) : [error?.message ?? 'it says nothing'];
-  return why.map((sentence) => helperRefused(sentence, helper.grants[0]?.origin));
+  const { program, grants } = helper;
+  const words = grants.map(({ word }) => word);
+  const { refused, faults } = await checkGrants(program, words, argv[0] ?? '');
+  return [
+    ...refused.map(({ grant, sentence }) =>
+      helperRefused(
+        sentence,
+        helper,
+        grants.find(({ word }) => word === grant),
+      ),
+    ),
+    ...faults.map((sentence) => helperRefused(sentence, helper, undefined)),
+  ];
 }
 
 /** The faults in what a start left in QEMU's log, where the helper wrote it: QEMU has not been reached then. */
-export function findHelperRefusals({ grants }: PlannedHelper, lines: readonly string[]): Diagnostic[] {
+export function findHelperRefusals(helper: PlannedHelper, lines: readonly string[]): Diagnostic[] {
   // The name of a disk is in those of its partitions.
-  const longestFirst = grants.toSorted((a, b) => b.what.length - a.what.length);
-  return lines
-    .filter((line) => line.startsWith(PREFIX))
-    .map((line) =>
-      helperRefused(line.slice(PREFIX.length), longestFirst.find(({ what }) => line.includes(what))?.origin),
-    );
+  const longestFirst = helper.grants.toSorted((a, b) => b.what.length - a.what.length);
+  return helperSentences(lines).map((sentence) =>
+    helperRefused(
+      sentence,
+      helper,
+      longestFirst.find(({ what }) => sentence.includes(what)),
+    ),
+  );
 }
 
-function helperRefused(sentence: string, origin: Origin | undefined): Diagnostic {
+function helperRefused(sentence: string, { grants }: PlannedHelper, grant: HelperGrant | undefined): Diagnostic {
+  // A shared group or a mounted disk is refused whatever the policy says.
+  const isPolicys = grant !== undefined && sentence.includes('policy');
   return {
     severity: 'error',
     code: 'helper-refused',
     message: `the helper refuses: ${sentence}`,
-    help: 'what it would give you is in its policy, which root writes; see what is yours: ezvm-priv check',
-    origin,
+    help: isPolicys
+      ? `root can allow it in the helper's policy with the line \`${grant.line}\`, or a group of yours can have it: sudo ezvm setup group`
+      : 'see what its policy, which root writes, gives you: ezvm-priv check',
+    origin: (grant ?? grants[0])?.origin,
   };
 }

@@ -2,8 +2,10 @@ import { accessSync, constants, existsSync, readFileSync, type Stats, statSync }
 import { dirname } from 'node:path';
 import { type Diagnostic, EXIT, EzvmError } from '../core/diagnostic.ts';
 import { formatSize } from '../core/size.ts';
+import { groupName } from '../host/group.ts';
 import { isExecutable } from '../host/programs.ts';
 import { findBusFault, findScreenFault } from '../host/session.ts';
+import { LOCKED_MEMORY } from '../plan/helper.ts';
 import type { Descriptor, Plan, Requirement } from '../plan/plan.ts';
 import { closeHanded, openDescriptors } from './descriptor.ts';
 import { askHelper } from './helper.ts';
@@ -36,15 +38,17 @@ export async function preflight(plan: Plan, surroundings: Surroundings): Promise
     ...socketPaths(plan).map(checkSocketPath),
     checkStateDir(plan.vm.stateDir),
   ];
-  const left = plan.qemu.descriptors.filter(({ opener }) => opener === 'helper');
-  const elsewhere = [...findInherited(), ...left].map(({ path }) => path);
+  const elsewhere = [
+    ...findInherited().map(({ path }) => path),
+    ...(plan.qemu.helper?.grants ?? []).map(({ what }) => what),
+  ];
   for (const requirement of plan.requirements)
-    if (requirement.kind !== 'path' || !elsewhere.includes(requirement.path))
+    if (!subjectsOf(requirement).some((one) => elsewhere.includes(one)))
       found.push(...[await check(requirement, surroundings)].flat());
   for (const password of plan.qemu.passwords) found.push(...told(() => readPassword(password)));
   // What is missing or denied is told already, in words of its own.
   if (!found.some((one) => one?.severity === 'error')) {
-    const ours = plan.qemu.descriptors.filter((one) => !left.includes(one) && !inheritedFor(one));
+    const ours = plan.qemu.descriptors.filter((one) => one.opener === undefined && !inheritedFor(one));
     found.push(...ours.flatMap(tryToOpen), ...(await askHelper(plan)));
   }
   const qemu = plan.qemu.argv[0] ?? '';
@@ -54,6 +58,14 @@ export async function preflight(plan: Plan, surroundings: Surroundings): Promise
   const diagnostics = found.filter((diagnostic) => diagnostic !== undefined);
   if (diagnostics.some((diagnostic) => diagnostic.severity === 'error')) throw new EzvmError(diagnostics, EXIT.host);
   return diagnostics;
+}
+
+/** As the plan's grants of the helper name it, which looks at it by itself. */
+function subjectsOf(requirement: Requirement): readonly string[] {
+  if (requirement.kind === 'path') return [requirement.path];
+  if (requirement.kind === 'vfio') return [requirement.device];
+  if (requirement.kind === 'vfio-choice') return requirement.taken;
+  return requirement.kind === 'locked-memory' ? [LOCKED_MEMORY] : [];
 }
 
 function tryToOpen(descriptor: Descriptor): readonly Diagnostic[] {
@@ -139,7 +151,9 @@ function checkPath(requirement: Of<'path'>): Diagnostic | undefined {
     return error(
       'path-denied',
       `${describe(type)} ${path} cannot be ${access === 'write' ? 'written' : 'read'}: ${reasonOf(cause)}`,
-      permissionHelp(path, stat, access),
+      requirement.helper === undefined
+        ? permissionHelp(path, stat, access)
+        : `let a group of yours have it: sudo ezvm setup group; or ${requirement.helper}`,
     );
   }
   const user = type === 'image' && stat.isFile() ? findImageUser(stat, access) : undefined;
@@ -176,17 +190,6 @@ function permissionHelp(path: string, stat: Stats, access: 'read' | 'write'): st
   return groupHelps
     ? `${owned}: join that group with \`sudo usermod -aG ${group} $USER\` and log in again`
     : `${owned}; see: ls -l ${path}`;
-}
-
-function groupName(gid: number): string {
-  try {
-    const line = readFileSync('/etc/group', 'utf8')
-      .split('\n')
-      .find((entry) => entry.split(':')[2] === String(gid));
-    return line?.split(':')[0] ?? String(gid);
-  } catch {
-    return String(gid);
-  }
 }
 
 /** QEMU would end with a word about mmap. */

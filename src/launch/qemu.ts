@@ -31,6 +31,11 @@ export async function startQemu(start: Start): Promise<NonNullable<Start['qemu']
   const argv = [...qemu.argv, ...launchArgs(vm.runDir)];
   const terminal = requirements.some((one) => one.kind === 'session' && one.wants === 'terminal');
   start.progress('starting QEMU');
+  if (qemu.helper?.grants.some(({ kind }) => kind === 'pci')) {
+    const { program, vm } = qemu.helper;
+    start.journal.record({ change: 'lent', program, vm });
+    await start.step('qemu: lent');
+  }
   const handed = openDescriptors(qemu.descriptors.filter(({ opener }) => opener === undefined));
   const options = { channel: true, terminal, handed, wrapper: qemu.wrapper };
   const child = await startRecorded(start, 'qemu', argv, options).finally(() => closeHanded(handed));

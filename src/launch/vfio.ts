@@ -1,14 +1,19 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { formatSize } from '../core/size.ts';
-import { findMediatedFaults, findPciFaults, lockableMemory, type VfioFault } from '../host/vfio.ts';
+import { CLOSED, findMediatedFaults, findPciFaults, lockableMemory, type VfioFault } from '../host/vfio.ts';
 import type { Requirement } from '../plan/plan.ts';
 
 type Of<Kind extends Requirement['kind']> = Extract<Requirement, { kind: Kind }>;
 
 /** Why a device cannot be handed to the VM, every reason that can be seen at once. */
-export function checkVfio({ device, together, origin }: Of<'vfio'>): Diagnostic[] {
+export function checkVfio({ device, together, helper, origin }: Of<'vfio'>): Diagnostic[] {
   const faults = device.startsWith('/') ? findMediatedFaults(device) : findPciFaults(device, together);
-  return faults.map((fault) => ({ severity: 'error', ...fault, origin }));
+  return faults.map(({ help, ...fault }) => ({
+    severity: 'error',
+    ...fault,
+    help: helper !== undefined && CLOSED.includes(fault.code) ? `${help}; or ${helper}` : help,
+    origin,
+  }));
 }
 
 /** Where the device that was chosen cannot be handed over, why none of the others could take its place. */
@@ -27,14 +32,14 @@ export function checkChoice({ taken, others, origin }: Of<'vfio-choice'>): Diagn
 }
 
 /** Whether QEMU, which inherits our limit, may lock as much memory as it will. */
-export function checkLockedMemory({ bytes, origin }: Of<'locked-memory'>): Diagnostic | undefined {
+export function checkLockedMemory({ bytes, helper, origin }: Of<'locked-memory'>): Diagnostic | undefined {
   const limit = lockableMemory();
   if (limit >= bytes) return undefined;
   return {
     severity: 'error',
     code: 'locked-memory-short',
     message: `the VM's memory must be locked for devices that are handed over, ${formatSize(bytes)} with what they need; you may lock ${formatSize(limit)}`,
-    help: `let \`sudo ezvm setup group\` raise the limit and log in again; for this shell: sudo prlimit --memlock=${bytes} --pid $$`,
+    help: `let \`sudo ezvm setup group\` raise the limit and log in again; for this shell: sudo prlimit --memlock=${bytes} --pid $$${helper === undefined ? '' : `; or ${helper}`}`,
     origin,
   };
 }

@@ -24,7 +24,7 @@ import { type PlanContext, type PlannedDevice, param, type Resolved } from './de
 import { emitOptions, emitSidecars, guestTexts, namesOf, substituteText } from './expand.ts';
 import { gatherDevices } from './gather.ts';
 import { findHandedTwice, vfioRequirements } from './handed.ts';
-import { helperWords, leaveToHelper, planHelper } from './helper.ts';
+import { helperWords, leaveToHelper, planHelper, tellOfHelper } from './helper.ts';
 import { findNodeFaults, hugePageRequirements } from './memory.ts';
 import { findNetworkClashes, linkRequirements, networkRequirements } from './network.ts';
 import { passwordsOf } from './passwords.ts';
@@ -141,7 +141,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   const handed = handOver(options, descriptors);
   const relaxed = findRelaxations(options, spec.qemu.args, facts);
   const opened = leaveToHelper(handed.descriptors, relaxed, facts);
-  const helper = planHelper(spec.name, opened, facts);
+  const helper = planHelper(spec.name, opened, requirements, relaxed, facts);
   const binary = facts.qemu?.binary ?? `qemu-system-${archOf(context)}`;
   const plan: Plan = {
     format: 1,
@@ -169,7 +169,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
       sidecars.map((sidecar) => ({ ...sidecar, wrapper: confineSidecar(sidecar, options, facts) })),
     ),
     guest: emitted.flatMap(({ guest }) => guest),
-    requirements,
+    requirements: tellOfHelper(requirements, facts),
     steps,
     stopTimeout: spec.stopTimeout,
     notes,

@@ -5,6 +5,7 @@ import { formatOrigin, type Origin } from '../core/origin.ts';
 import type { HostFacts, LinkFacts } from '../host/facts.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
 import { type PlannedDevice, param } from './device.ts';
+import { bridgeLine, helpByHelper } from './helper.ts';
 import type { Requirement } from './plan.ts';
 
 /** Network interfaces of the host that parameters name, as their templates say what must be there. */
@@ -86,7 +87,14 @@ function listening(address: QemuValue | undefined, protocol: 'tcp' | 'udp', orig
 function bridgeRequirements(bridge: string, facts: HostFacts, origin: Origin | undefined): Requirement[] {
   const { bridgeHelper: helper } = facts;
   if (facts.links === undefined) return [];
-  const instead = 'use a network of the type user, which needs no rights';
+  // What ezvm's own helper says to it, where it could make a tap.
+  const refused = facts.helper?.bridges?.[bridge];
+  const line = bridgeLine(bridge, facts);
+  const own =
+    typeof refused === 'string'
+      ? `let root add the line \`${line}\` to the policy of ezvm's helper`
+      : helpByHelper(line, facts);
+  const instead = `${own === undefined ? '' : `${own}; or `}use a network of the type user, which needs no rights`;
   if (!helper) {
     const help = `install the package qemu-system-common (Debian, Ubuntu), qemu-common (Fedora) or qemu-base (Arch), or ${instead}`;
     return [{ kind: 'program', program: 'qemu-bridge-helper', help, origin }];
@@ -106,7 +114,7 @@ function bridgeRequirements(bridge: string, facts: HostFacts, origin: Origin | u
     unmet(
       'bridge-denied',
       `QEMU's bridge helper allows no bridge: ${helper.fault}`,
-      `sudo mkdir -p /etc/qemu; ${allowing}`,
+      `sudo mkdir -p /etc/qemu; ${allowing}; or ${instead}`,
     );
   else if (rules.some(({ allow }) => !allow))
     unmet(
@@ -115,7 +123,11 @@ function bridgeRequirements(bridge: string, facts: HostFacts, origin: Origin | u
       'remove that line, or choose another bridge',
     );
   else if (rules.length === 0)
-    unmet('bridge-denied', `/etc/qemu/bridge.conf does not allow the bridge ${bridge}`, `allow it: ${allowing}`);
+    unmet(
+      'bridge-denied',
+      `/etc/qemu/bridge.conf does not allow the bridge ${bridge}`,
+      `allow it: ${allowing}; or ${instead}`,
+    );
   return found;
 }
 

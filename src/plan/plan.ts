@@ -62,8 +62,9 @@ export interface PlannedQemu {
 export interface Descriptor {
   /** Its number in QEMU. */
   readonly fd: number;
+  /** Of a tap the bridge that it is put on. */
   readonly path: string;
-  readonly type: 'block' | 'character';
+  readonly type: 'block' | 'character' | 'tap';
   readonly access: 'read' | 'write';
   /** Around the host's cache: QEMU takes it for a disk only if the disk's own `cache.direct` says the same. */
   readonly direct: boolean;
@@ -89,8 +90,11 @@ export interface PlannedHelper {
 /** One thing that the helper is asked for. */
 export interface HelperGrant {
   readonly word: string;
-  /** The path or address in it, which its sentences name. */
+  /** The path, bridge or address in it, or what its sentences call it. */
   readonly what: string;
+  readonly kind: 'block' | 'tap' | 'pci' | 'memlock';
+  /** The line of its policy that allows this. */
+  readonly line: string;
   readonly origin?: Origin | undefined;
 }
 
@@ -155,6 +159,8 @@ export type Requirement =
       /** A step makes it where it is missing, so that only its directory must be there. */
       readonly made?: { readonly bytes: number; readonly atOnce: boolean };
       readonly help?: string;
+      /** How the helper would open it for this user. */
+      readonly helper?: string;
       readonly origin?: Origin | undefined;
     }
   /** An address that must be free to listen on. */
@@ -192,6 +198,15 @@ export type Requirement =
       readonly device: string;
       /** All PCI functions that the VM is handed. */
       readonly together: readonly string[];
+      /** How the helper would hand it over. */
+      readonly helper?: string;
+      readonly origin?: Origin | undefined;
+    }
+  /** Bytes of memory that QEMU must be allowed to lock, and how the helper would raise the limit. */
+  | {
+      readonly kind: 'locked-memory';
+      readonly bytes: number;
+      readonly helper?: string;
       readonly origin?: Origin | undefined;
     }
   /** Of several devices the first that VFIO could hand over; the others might have been, function by function. */
@@ -201,8 +216,6 @@ export type Requirement =
       readonly others: readonly (readonly string[])[];
       readonly origin?: Origin | undefined;
     }
-  /** Bytes of memory that QEMU must be allowed to lock. */
-  | { readonly kind: 'locked-memory'; readonly bytes: number; readonly origin?: Origin | undefined }
   /** Bytes of memory in huge pages of a size, which must be free. */
   | { readonly kind: 'huge-pages'; readonly page: number; readonly bytes: number; readonly origin?: Origin | undefined }
   /** Bytes of memory the guest will use. */

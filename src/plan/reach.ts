@@ -1,7 +1,7 @@
 import type { Origin } from '../core/origin.ts';
 import type { QemuOverrides } from '../model/spec.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
-import type { Plan } from './plan.ts';
+import type { Descriptor, Plan } from './plan.ts';
 
 /** One way in which a VM reaches outside of itself. */
 export interface Reach {
@@ -33,7 +33,7 @@ export function findReach({ qemu, sidecars, requirements, vm }: Plan, overrides:
     ...overrides.set.map(({ target, props, origin }): Reach => {
       return { kind: 'argument', what: `${target} ${JSON.stringify(props)}`, origin };
     }),
-    ...qemu.options.flatMap(reachOf),
+    ...qemu.options.flatMap((option) => reachOf(option, qemu.descriptors)),
     ...qemu.options.flatMap(({ args, origin }) =>
       pathsIn(args)
         .filter(isOutside)
@@ -64,7 +64,7 @@ function pathReach(path: string, origin: Origin | undefined): Reach {
 }
 
 /** What an option reaches that is no path. */
-function reachOf({ name, args, origin }: QemuOption): Reach[] {
+function reachOf({ name, args, origin }: QemuOption, descriptors: readonly Descriptor[]): Reach[] {
   if (typeof args !== 'object') return [];
   const say = (kind: Reach['kind'], what: string): Reach[] => [{ kind, what, origin }];
   const id = String(args['id'] ?? '');
@@ -74,7 +74,7 @@ function reachOf({ name, args, origin }: QemuOption): Reach[] {
     const restricted = type === 'user' && args['restrict'] === true;
     return [
       ...scripts.flatMap((script) => say('script', String(script))),
-      ...(restricted ? [] : say('network', `${id} (${type}) ${networkOf(type, args)}`)),
+      ...(restricted ? [] : say('network', `${id} (${type}) ${networkOf(type, args, descriptors)}`)),
     ];
   }
   const server = args['server'];
@@ -89,9 +89,10 @@ function reachOf({ name, args, origin }: QemuOption): Reach[] {
   return [];
 }
 
-function networkOf(type: string, { br, fd, ifname }: QemuProps): string {
+function networkOf(type: string, { br, fd, ifname }: QemuProps, descriptors: readonly Descriptor[]): string {
   if (type === 'user') return 'reaches the network and the services of this machine, as you do';
-  if (type === 'bridge') return `is on the network of bridge ${br}`;
+  const tap = descriptors.find((one) => one.type === 'tap' && String(one.fd) === fd);
+  if (type === 'bridge' || tap) return `is on the network of bridge ${br ?? tap?.path}`;
   if (type === 'tap' && fd !== undefined) return 'is on the network of a macvtap interface';
   return ifname === undefined ? 'reaches others' : `is on the network of interface ${ifname}`;
 }

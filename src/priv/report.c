@@ -89,7 +89,7 @@ void warn(const char *format, ...) {
   vsnprintf(text, sizeof text, format, list);
   va_end(list);
   make_printable(text);
-  keep(errors, sizeof errors, &errors_used, "ezvm-priv: ", text);
+  keep(errors, sizeof errors, &errors_used, "ezvm-priv: warning: ", text);
 }
 
 void say(const char *format, ...) {

@@ -44,7 +44,10 @@ describe('probeHost', () => {
       PULSE_SERVER: 'unix:/p',
       EDITOR: 'vi',
     };
-    const { facts } = await probeHost({ questions: { paths: ['/dev/null', home], interfaces: [], programs: [] }, env });
+    const { facts } = await probeHost({
+      questions: { paths: ['/dev/null', home], interfaces: [], programs: [] },
+      env,
+    });
     expect(facts).toMatchObject({
       format: 1,
       user: { uid: process.getuid?.(), gid: process.getgid?.(), name: userInfo().username, home },

@@ -109,14 +109,16 @@ describe('all PCI functions', () => {
     open('14');
     const id = '10de:1f08';
     expect(probePci(trees)).toEqual([
-      { address: '0000:00:01.0', id, fault: `0000:00:01.0 (${id}) is a PCI bridge, which no VM can have` },
+      { address: '0000:00:01.0', id, group: '14', fault: `0000:00:01.0 (${id}) is a PCI bridge, which no VM can have` },
       {
         address: '0000:02:00.0',
         id,
+        group: '13',
+        closed: true,
         fault: `0000:02:00.0 (${id}) is in use by the host's driver nvidia, and not by vfio-pci`,
       },
-      { address: GPU, id },
-      { address: SOUND, id },
+      { address: GPU, id, group: '14' },
+      { address: SOUND, id, group: '14' },
     ]);
     expect(probePci({ sys: '/none', dev: '/none' })).toEqual([]);
   });

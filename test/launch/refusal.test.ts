@@ -24,7 +24,9 @@ beforeAll(() => {
 afterAll(() => lab.sweep());
 
 it('places what the helper refuses where it was asked for', () => {
-  const grants = ['/dev/sda', '/dev/sda1'].map((what, index) => ({ word: '', what, origin: at(index + 1) }));
+  const grants = ['/dev/sda', '/dev/sda1'].map(
+    (what, index) => ({ word: '', what, kind: 'block', line: '', origin: at(index + 1) }) as const,
+  );
   const lines = ['ezvm-priv: /dev/sda1 is mounted; unmount it', 'ezvm-priv: /dev/sda is gone', 'other'];
   expect(findHelperRefusals({ program: '', vm: 'vm', kept: [], grants }, lines)).toEqual([
     expect.objectContaining({ message: 'the helper refuses: /dev/sda1 is mounted; unmount it', origin: at(2) }),

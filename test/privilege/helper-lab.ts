@@ -35,6 +35,16 @@ export class Helper {
     writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o644 });
   }
 
+  /** Allows this to one person, and nothing to anybody else. */
+  allow({ name }: Person, ...rules: readonly string[]): void {
+    this.policy(...rules.map((rule) => `allow user:${name} ${rule}`));
+  }
+
+  /** Gives the policy another mode. */
+  spoilPolicy(mode: number): void {
+    chmodSync(join(this.#dir, 'policy'), mode);
+  }
+
   remove(): void {
     rmSync(this.#dir, { recursive: true, force: true });
   }

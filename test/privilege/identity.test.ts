@@ -167,27 +167,38 @@ describe.skipIf(MISSING !== undefined)(`who runs as what${MISSING ? ` (left out:
     expect(openFiles(pids['swtpm'])).not.toContain(device);
   });
 
-  it('who may call the helper, whose guest boots from a device of root’s alone', async () => {
+  it('who may call the helper, whose guest boots from a device of root’s alone and is on a bridge', async () => {
     const device = town.loop(makeDisk(), false);
+    const network = await Network.make(town.dir, member);
     const helper = new Helper(town);
     try {
       helper.makeKnown(member);
-      helper.policy(`allow user:${member.name} program ${qemuPath()}`, `allow user:${member.name} block ${device} rw`);
-      const file = town.built.write(join(member.home, 'vm.yaml'), vmFile(device));
-      expect(town.as(member, town.ezvm('plan', file)).out).toContain(`have the helper open ${device}`);
-      const started = town.as(member, town.ezvm('start', file));
+      helper.allow(member, `program ${qemuPath()}`, `block ${device} rw`, 'bridge br0');
+      const file = town.built.write(
+        join(member.home, 'vm.yaml'),
+        vmFile(device, 'network: [{ type: bridge, bridge: br0 }]\n'),
+      );
+      const planned = town.as(member, town.ezvm('plan', file), network.inside).out;
+      expect(planned).toContain(`have the helper open ${device}`);
+      expect(planned).toContain('have the helper make a tap on the bridge br0');
+      const started = town.as(member, town.ezvm('start', file), network.inside);
       expect(started.exit, started.err).toBe(0);
       running = { argv: (...words) => town.as(member, town.ezvm(...words)).out };
       await guestUp(member.home);
       const pids = pidsOf(running.argv('status', '--json', 'vm'));
       expectTable('user, by the helper', member, pids);
-      expect(openFiles(pids['qemu'])).toContain(device);
+      expect(openFiles(pids['qemu'])).toEqual(expect.arrayContaining([device, '/dev/net/tun']));
       expect(openFiles(pids['swtpm'])).not.toContain(device);
+      const taps = (): string => network.run('ip', '-oneline', 'link', 'show', 'master', 'br0');
+      expect(taps()).toMatch(/ezvm0: .*LOWER_UP/);
+      running.argv('stop', '--force', 'vm');
+      expect(taps()).not.toContain('ezvm');
     } finally {
       running?.argv('stop', '--force', 'vm');
       running = undefined;
       rmSync(join(member.home, '.config'), { recursive: true });
       helper.remove();
+      await network.remove();
     }
   });
 

@@ -23,8 +23,12 @@ export const verb: Verb = {
       const sidecars = planned.plan.sidecars.map(({ name, argv, when }) => ({ name, argv, when }));
       context.out(`${JSON.stringify({ qemu: lines.flat(), sidecars }, undefined, 2)}\n`);
     } else context.out(`${lines.map((words) => words.map(shellQuote).join(' ')).join(' \\\n  ')}\n`);
-    for (const { fd, path } of planned.plan.qemu.descriptors.filter(({ fdset }) => !fdset))
-      context.err(`QEMU wants ${printable(path)} open as its descriptor ${fd}\n`);
+    for (const { fd, path, type } of planned.plan.qemu.descriptors.filter(({ fdset }) => !fdset))
+      context.err(
+        type === 'tap'
+          ? `QEMU wants a tap on the bridge ${path} as its descriptor ${fd}\n`
+          : `QEMU wants ${printable(path)} open as its descriptor ${fd}\n`,
+      );
     return 0;
   },
 };

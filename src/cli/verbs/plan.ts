@@ -1,7 +1,7 @@
 import { EXIT } from '../../core/diagnostic.ts';
 import { shellJoin } from '../../core/quote.ts';
 import { formatSize } from '../../core/size.ts';
-import type { Descriptor, Plan, Relaxation, Requirement, Step } from '../../plan/plan.ts';
+import type { Descriptor, HelperGrant, Plan, Relaxation, Requirement, Step } from '../../plan/plan.ts';
 import { makePlan } from '../pipeline.ts';
 import { printable } from '../print/diagnostics.ts';
 import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
@@ -30,6 +30,7 @@ function printPlan(plan: Plan): string {
     ...plan.steps.map(describeStep),
     ...sidecars('before'),
     ...plan.qemu.descriptors.map(describeDescriptor),
+    ...(plan.qemu.helper?.grants ?? []).flatMap(describeGrant),
     `start QEMU, paused, ${describeSandbox(plan.qemu.relaxed)}: ${shellJoin([...plan.qemu.wrapper, ...plan.qemu.argv])}`,
     'let the guest run',
     ...sidecars('after'),
@@ -58,10 +59,17 @@ function describeStep(step: Step): string {
   return `create the disk ${path} (${what.filter((word) => word !== undefined).join(', ')}), unless it exists`;
 }
 
-function describeDescriptor({ path, access, direct, exclusive, fd, opener }: Descriptor): string {
+function describeDescriptor({ path, type, access, direct, exclusive, fd, opener }: Descriptor): string {
+  if (type === 'tap') return `have the helper make a tap on the bridge ${path}, as QEMU's descriptor ${fd}`;
   const how = [access === 'write' ? 'to write' : 'to read', exclusive && 'alone', direct && "around the host's cache"];
   const who = opener === 'helper' ? 'have the helper open' : 'open';
   return `${who} ${path} ${how.filter(Boolean).join(', ')}, as QEMU's descriptor ${fd}`;
+}
+
+/** What the helper does that is no descriptor. */
+function describeGrant({ kind, what }: HelperGrant): string[] {
+  if (kind === 'pci') return [`have the helper take ${what} from its driver for VFIO, until the VM has ended`];
+  return kind === 'memlock' ? ['have the helper raise the limit of locked memory'] : [];
 }
 
 function describeSandbox(relaxed: readonly Relaxation[]): string {

@@ -34,7 +34,10 @@ export function gatherNeeds(plans: readonly Plan[]): HostNeeds {
     taps: unique(
       taps.map(({ ifname, queues }) => ({ name: String(ifname), queues: typeof queues === 'number' && queues > 1 })),
     ),
-    bridges: sorted(propsOf(options, 'netdev').flatMap(({ type, br }) => (type === 'bridge' ? String(br) : []))),
+    bridges: sorted([
+      ...propsOf(options, 'netdev').flatMap(({ type, br }) => (type === 'bridge' ? String(br) : [])),
+      ...plans.flatMap(({ qemu }) => qemu.descriptors.flatMap((one) => (one.type === 'tap' ? one.path : []))),
+    ]),
     usb: unique(
       propsOf(options, 'device').flatMap(({ driver, vendorid: vendor, productid: product }) =>
         driver === 'usb-host' && typeof vendor === 'number' && typeof product === 'number' ? [{ vendor, product }] : [],

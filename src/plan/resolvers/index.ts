@@ -1,5 +1,6 @@
 import type { Resolver } from '../device.ts';
 import { resolveAudio } from './audio.ts';
+import { resolveBridge } from './bridge.ts';
 import { resolveCpu } from './cpu.ts';
 import { resolveDisk } from './disk.ts';
 import { resolveLookingGlass } from './looking-glass.ts';
@@ -20,6 +21,7 @@ import { resolveVirtiofs } from './virtiofs.ts';
 /** The code that device templates may name with `resolver:`. */
 export const RESOLVERS: { readonly [name: string]: Resolver } = {
   audio: resolveAudio,
+  bridge: resolveBridge,
   cpu: resolveCpu,
   disk: resolveDisk,
   'looking-glass': resolveLookingGlass,
