@@ -131,18 +131,21 @@ async function judge(argv: readonly string[], ask?: (qmp: QmpClient) => Promise<
     stderr += chunk;
   });
   let status: string | undefined;
+  let silence: string | undefined;
   try {
     const qmp = await connectQmp(child.stdio[3] as Duplex, { timeoutMs: PATIENCE_MS });
     const answer = (await qmp.execute('query-status', undefined, PATIENCE_MS)) as { status?: string };
     status = answer.status;
     await ask?.(qmp);
   } catch (error) {
-    // It died; stderr tells why.
     if (status !== undefined) throw error;
+    silence = String(error);
   } finally {
     await end(child);
   }
   const lines = stderr.split('\n').filter((line) => line.trim() !== '' && !CHATTER.some((one) => one.test(line)));
+  if (lines.length === 0 && silence !== undefined)
+    lines.push(`${silence} (exit code ${child.exitCode}, signal ${child.signalCode})`);
   return { status, complaints: lines };
 }
 
