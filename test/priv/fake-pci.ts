@@ -116,8 +116,13 @@ export class FakePci {
   }
 
   override(address: string): string {
-    this.#work();
+    this.settle();
     return readFileSync(this.#sys('bus/pci/devices', address, 'driver_override'), 'utf8').trim();
+  }
+
+  /** Does at once what was written and not yet looked at. */
+  settle(): void {
+    this.#work();
   }
 
   #node(name: string, numbers: string): void {

@@ -38,6 +38,10 @@ static const char *const OPTIONS[] = {
     "--memlock=65536", "--memlock=", "--keep-fd=0", "--keep-fd=3", "--die-with-parent", "--", "/usr/bin/qemu", "run",
     "check", "release", "--version", ":rw", "+direct", "255", "256", "-1", "18446744073709551616", "/dev/", "..", "\x1b[2J",
     "%n%s", "\xff\xfe", "", "=", ":", "::::", "++++"};
+/* Right by themselves, and together but for a few. */
+static const char *const GOOD[] = {
+    "--block=20:/dev/vg/a:rw", "--block=21:/dev/b:ro+direct", "--tap=22:br0", "--tap=23+24+25:br0:26+27+28", "--pci=0000:01:00.0",
+    "--pci=0000:01:00.1", "--memlock=65536", "--memlock=4096", "--memlock=1", "--die-with-parent"};
 static const char *const WORDS[] = {
     "allow", "deny", "any", "uid:1000", "uid:", "gid:7", "user:root", "user:x", "group:root", "program", "block", "bridge",
     "pci", "memlock", "/usr/bin/qemu", "/usr/bin/*", "/dev/vg/*", "/dev/b", "/dev/?", "/dev/*/*", "ro", "rw", "br0", "br*",
@@ -120,12 +124,18 @@ static int fuzz_request(struct request *request) {
   static char *argv[26]; /* the request points into it */
   int argc = 1;
   argv[0] = pool[0];
-  for (uint32_t wanted = 1 + below(22); argc <= (int)wanted; argc++) {
+  bool careful = below(2) == 0; /* or hardly any gets past the first checks */
+  for (uint32_t wanted = careful ? 2 + below(4) : 1 + below(22); argc <= (int)wanted; argc++) {
     char *text = pool[argc];
     size_t size = 0;
     if (argc == 1 && below(8) > 0) size = (size_t)sprintf(text, "%s", below(3) ? "run" : "check");
     if (argc == 2 && below(8) > 0) size = (size_t)sprintf(text, "--vm=win");
+    if (size == 0 && careful) size = (size_t)sprintf(text, "%s", GOOD[below(COUNT(GOOD))]);
     if (size == 0) size = (size_t)sprintf(text, "%s", OPTIONS[below(COUNT(OPTIONS))]);
+    if (careful && below(16) > 0) {
+      argv[argc] = text;
+      continue;
+    }
     if (below(6) == 0) size += (size_t)sprintf(text + size, "%s", OPTIONS[below(COUNT(OPTIONS))]);
     if (below(40) == 0) { memset(text + size, 'A', OPTION_ROOM); size += OPTION_ROOM; text[size] = 0; }
     if (below(3) == 0) mutate(text, size, sizeof pool[0]);

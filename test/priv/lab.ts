@@ -68,7 +68,7 @@ export interface PrivLab {
   start(args: string[], call?: Call): ChildProcess;
   /** As `run`, while this process goes on. */
   call(args: string[], call?: Call): Promise<Ended>;
-  /** What the log got since it was asked last. */
+  /** All that the log got; the latest messages may be on their way. */
   logged(): string;
   sweep(): Promise<void>;
 }
@@ -136,7 +136,6 @@ export async function makeLab(): Promise<PrivLab> {
   chmodSync(helper, 0o4750);
   const logger = spawn(log ?? '', [path('log.sock'), path('log.txt')], { stdio: ['pipe', 'pipe', 'inherit'] });
   await once(logger.stdout, 'data');
-  let seen = 0;
 
   const line = (args: string[], { user = member, actions = [], network }: Call): [string, ...string[]] => {
     const words = [launch ?? '', `become:${user.ids}`, ...actions, '--', helper, ...args];
@@ -181,12 +180,7 @@ export async function makeLab(): Promise<PrivLab> {
       const [code, signal] = await once(child, 'close');
       return { code, signal, ...said };
     },
-    logged() {
-      const text = readFileSync(path('log.txt'), 'latin1');
-      const fresh = text.slice(seen);
-      seen = text.length;
-      return fresh;
-    },
+    logged: () => readFileSync(path('log.txt'), 'latin1'),
     async sweep() {
       logger.stdin.end();
       if (logger.exitCode === null) await once(logger, 'exit');

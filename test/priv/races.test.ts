@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FakePci } from './fake-pci.ts';
 import { CAN, makeDisk, makeLab, type PrivLab, WHY } from './lab.ts';
 
@@ -10,6 +10,7 @@ const CARD = '0000:01:00.0';
 const STARTS = 6;
 
 let lab: PrivLab;
+let pci: FakePci | undefined;
 const disks: ReturnType<typeof makeDisk>[] = [];
 beforeAll(async () => {
   if (!CAN) return;
@@ -20,6 +21,11 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const disk of disks) disk?.detach();
   await lab?.sweep();
+});
+
+afterEach(() => {
+  pci?.end();
+  pci = undefined;
 });
 
 function allow(...rules: string[]): void {
@@ -108,7 +114,7 @@ describe.skipIf(!CAN)(`races${WHY}`, () => {
   });
 
   it('of several starts at once, one has the PCI device', async () => {
-    const pci = new FakePci(lab);
+    pci = new FakePci(lab);
     pci.add(CARD);
     const { running, codes } = await startAtOnce(`--pci=${CARD}`);
     expect(running).toHaveLength(1);
@@ -120,11 +126,10 @@ describe.skipIf(!CAN)(`races${WHY}`, () => {
     expect(ended.map(({ code }) => code)).toEqual(Array(STARTS).fill(0));
     expect(ended.filter(({ stdout }) => stdout !== '')).toHaveLength(1);
     expect(pci.driver(CARD)).toBe('nouveau');
-    pci.end();
   });
 
   it('killed at any point, as who owns its control group can, leaves what release puts right', async () => {
-    const pci = new FakePci(lab);
+    pci = new FakePci(lab);
     pci.add(CARD);
     const ways = new Set<string>();
     for (let delay = 0; delay < 40; delay++) {
@@ -133,6 +138,7 @@ describe.skipIf(!CAN)(`races${WHY}`, () => {
       await sleep(delay);
       child.kill('SIGKILL'); // by root: the caller has no right to
       await exit;
+      pci.settle(); // the kernel does what is written before the writer can end
       ways.add(`${pci.driver(CARD)} ${existsSync(lab.path('dev/vfio/7'))}`);
       const { code, stderr } = await lab.call(['release']);
       expect(stderr).toBe('');
@@ -141,6 +147,5 @@ describe.skipIf(!CAN)(`races${WHY}`, () => {
       expect(existsSync(lab.path('dev/vfio/7'))).toBe(false);
     }
     expect(ways.size).toBeGreaterThan(1);
-    pci.end();
   });
 });
