@@ -69,8 +69,8 @@ function placeOf(device: PlannedDevice, kind: string, table: SlotTable | undefin
   if (at === undefined) {
     refuse(
       device,
-      `there are ${table.at.length} places for a ${kind}, and this asks for number ${device.index}`,
-      `give it a free \`slot:\` from 0 to ${table.at.length - 1}`,
+      `there ${table.at.length === 1 ? 'is one place' : `are ${table.at.length} places`} for a ${kind}, and this asks for number ${device.index}`,
+      table.at.length === 1 ? 'leave out one of the two' : `give it a free \`slot:\` from 0 to ${table.at.length - 1}`,
     );
     return undefined;
   }

@@ -25,7 +25,7 @@ import { emitOptions, emitSidecars, guestTexts, namesOf, substituteText } from '
 import { gatherDevices } from './gather.ts';
 import { findHandedTwice, vfioRequirements } from './handed.ts';
 import { helperWords, leaveToHelper, planHelper, tellOfHelper } from './helper.ts';
-import { findNodeFaults, hugePageRequirements } from './memory.ts';
+import { findNodeFaults, findPlugFaults, hugePageRequirements } from './memory.ts';
 import { findNetworkClashes, linkRequirements, networkRequirements } from './network.ts';
 import { passwordsOf } from './passwords.ts';
 import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
@@ -111,6 +111,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   findMisfits(options, report);
   findHandedTwice(options, report);
   findNodeFaults(options, report);
+  findPlugFaults(devices, report);
   warnOfMinimum(context);
   const newer = outdated.map(({ id, message, origin }) => ({
     kind: 'unmet' as const,

@@ -1,6 +1,7 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { formatSize, parseSize } from '../core/size.ts';
 import type { QemuOption, QemuProps } from '../qemu/option.ts';
+import { type PlannedDevice, param } from './device.ts';
 import type { Requirement } from './plan.ts';
 
 /** Memory back-ends that the machine or its nodes use, with their sizes. */
@@ -43,4 +44,23 @@ export function findNodeFaults(options: readonly QemuOption[], report: (diagnost
       origin: nodes[0]?.origin,
       help: 'make the two the same',
     });
+}
+
+/** Memory is plugged in into slots, up to a size beyond what is there: QEMU wants both, or neither. */
+export function findPlugFaults(devices: readonly PlannedDevice[], report: (diagnostic: Diagnostic) => void): void {
+  const device = devices.find(({ section }) => section === 'memory');
+  if (!device) return;
+  const [size, max, slots] = ['size', 'max', 'slots'].map((name) => param<number>(device, name));
+  const fault = (name: string, message: string, help: string): void =>
+    report({
+      severity: 'error',
+      code: 'combination-refused',
+      message,
+      origin: device.params[name]?.origin ?? device.origin,
+      help,
+    });
+  if (slots && !max) fault('slots', 'memory.slots is given without memory.max', 'say how much there may be in all');
+  if (max && !slots) fault('max', 'memory.max is given without memory.slots', 'say how many pieces may be plugged in');
+  if (max && size && max <= size)
+    fault('max', `memory.max is ${formatSize(max)}, and ${formatSize(size)} are there from the start`, 'make it more');
 }

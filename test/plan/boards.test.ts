@@ -43,7 +43,7 @@ describe('what a board lacks', () => {
     ],
     ['machine: microvm\nsmbios: X\n', 'smbios: system does not go with the board microvm, which has no smbios'],
     ['machine: pc\niommu: intel\n', 'iommu: intel does not go with the board pc, which has no iommu-intel'],
-    ['machine: virt\nserial: [log, log]\n', 'serial1: there are 1 places for a serial, and this asks for number 1'],
+    ['machine: virt\nserial: [log, log]\n', 'serial1: there is one place for a serial, and this asks for number 1'],
     [
       'machine: pc\nfirmware: { secure-boot: on }\n',
       'Secure Boot needs System Management Mode, which the board pc does not have',
@@ -57,6 +57,12 @@ describe('what a board lacks', () => {
     expect(faults).toEqual([]);
     expect(plan.qemu.options.map(({ name }) => name)).not.toEqual(expect.arrayContaining(['smbios']));
     expect(plan.notes).toEqual([]);
+  });
+
+  it('is told where it is the loader, and nothing else is started', () => {
+    expect(make('machine: microvm\n').plan.notes.map(({ message }) => message)).toEqual([
+      'the board microvm starts nothing but a kernel that it is given, and boot.kernel names none',
+    ]);
   });
 
   it('is replaced where the template says so', () => {

@@ -88,6 +88,12 @@ describe('processors', () => {
     expect(make('cpu: { type: x86-64-v2 }\n', TCG).option('cpu')).not.toHaveProperty('enforce');
   });
 
+  it('have a name in the place of Hyper-V that QEMU takes whole', () => {
+    expect(make('cpu: { hyperv-vendor: abcdefghijklm }\n').faults).toEqual([
+      'cpu.hyperv-vendor is abcdefghijklm; QEMU takes 12 characters, and would cut off the rest',
+    ]);
+  });
+
   it('show no enlightenment that QEMU is too old for', () => {
     const { qemu } = LAPTOP;
     if (!qemu) throw new Error('the laptop has QEMU');
@@ -95,6 +101,17 @@ describe('processors', () => {
     const { option, notes } = make('cpu: { hyperv: [relaxed, xmm-input], hyperv-vendor: ezvm }\n', old);
     expect(option('cpu')).toEqual({ model: 'host', 'hv-relaxed': true, 'hv-vendor-id': 'ezvm' });
     expect(notes).toEqual(['cpu.hyperv: xmm-input needs QEMU 7.1 or newer; left out']);
+  });
+});
+
+describe('memory that can be plugged in', () => {
+  it.each([
+    ['{ size: 2G, slots: 2 }', ['memory.slots is given without memory.max']],
+    ['{ size: 2G, max: 4G }', ['memory.max is given without memory.slots']],
+    ['{ size: 2G, max: 1G, slots: 2 }', ['memory.max is 1G, and 2G are there from the start']],
+    ['{ size: 2G, max: 4G, slots: 2 }', []],
+  ])('is refused or not: %s', (memory, faults) => {
+    expect(make(`memory: ${memory}\n`).faults).toEqual(faults);
   });
 });
 

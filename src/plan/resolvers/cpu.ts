@@ -6,6 +6,9 @@ import { newestOf } from './machine.ts';
 const MOST_UNDER_TCG = 255;
 const X2APIC_UNDER_TCG = { major: 9, minor: 0, micro: 0 };
 
+/** A CPUID leaf has room for no more. */
+const MOST_OF_VENDOR = 12;
+
 /** Enlightenments that came after the oldest QEMU that ezvm knows (6.2). */
 const HYPERV_SINCE: Readonly<Record<string, string>> = {
   'emsr-bitmap': '7.1',
@@ -102,13 +105,21 @@ function enlightenments(device: PlannedDevice, context: PlanContext): QemuProps 
   const names = param<readonly string[]>(device, 'hyperv') ?? [];
   const vendor = param<string>(device, 'hyperv-vendor');
   const hidden = param<boolean>(device, 'hidden') === true;
+  if (vendor !== null && vendor.length > MOST_OF_VENDOR)
+    context.refuse({
+      code: 'combination-refused',
+      message: `cpu.hyperv-vendor is ${vendor}; QEMU takes ${MOST_OF_VENDOR} characters, and would cut off the rest`,
+      origin: device.params['hyperv-vendor']?.origin ?? device.origin,
+      help: 'give it a shorter name',
+    });
   if (context.accel !== 'kvm' || context.board?.arch === 'aarch64') {
+    const asked = names.length > 0 ? 'hyperv' : vendor !== null ? 'hyperv-vendor' : 'hidden';
     if (names.length > 0 || vendor !== null || hidden)
       context.note({
         severity: 'note',
         code: 'hyperv-left-out',
         message: 'Hyper-V enlightenments need KVM on a PC and are left out',
-        origin: device.params['hyperv']?.origin,
+        origin: device.params[asked]?.origin,
       });
     return {};
   }

@@ -14,6 +14,16 @@ export function resolveMachine(device: PlannedDevice, context: PlanContext): Res
   const board = device.template.board as BoardSpec;
   // `q35` stands for the newest of its kind, such as pc-q35-9.2; the others differ in the number at the end.
   const type = version === null ? board.name : newestOf(board, context).replace(/-[\d.]+$/, () => `-${version}`);
+  const firmware = ['bios', 'flash'].some((one) => board.has.includes(one));
+  const boot = context.devices.find(({ section }) => section === 'boot');
+  if (!firmware && (!boot || param(boot, 'kernel') === null))
+    context.note({
+      severity: 'warning',
+      code: 'kernel-missing',
+      message: `the board ${device.template.type} starts nothing but a kernel that it is given, and boot.kernel names none`,
+      origin: device.origin,
+      help: 'write `boot: { kernel: vmlinuz, append: "root=/dev/vda" }`',
+    });
   const wanted = parseVersion(version ?? '');
   if (qemu && qemu.arch !== board.arch)
     context.require({
