@@ -34,7 +34,14 @@ export async function openScreen(folder?: string): Promise<Screen> {
     void gone.then(() => reject(new Error('Xvfb ended')));
   });
   return {
-    env: { DISPLAY: `:${number}`, GDK_BACKEND: 'x11', SDL_VIDEODRIVER: 'x11', NO_AT_BRIDGE: '1' },
+    env: {
+      DISPLAY: `:${number}`,
+      GDK_BACKEND: 'x11',
+      SDL_VIDEODRIVER: 'x11',
+      NO_AT_BRIDGE: '1',
+      // The Mesas of two releases take one cache of shaders for their own: SIGBUS in the file that the other cuts short.
+      MESA_SHADER_CACHE_DISABLE: 'true',
+    },
     close: async () => {
       child.kill('SIGTERM');
       await gone;
