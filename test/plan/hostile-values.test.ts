@@ -16,8 +16,9 @@ import { readKeyval } from '../qemu/option-text.ts';
 const CATALOG = new Catalog(folderTemplates());
 const LAPTOP = hostFacts('laptop');
 const UUID = 'uuid: 04d064c3-66a1-4aa7-9589-f8b3ecf91cd7\n';
-const HARMLESS = 'harmless0value';
-const HARMLESS_PATH = '/harmless0value/disk.raw';
+// As short as the shortest that any of them takes.
+const HARMLESS = 'harmless0val';
+const HARMLESS_PATH = '/harmless0val/disk.raw';
 
 type Outcome = { readonly plan: Plan } | { readonly faults: readonly Diagnostic[] };
 
