@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
+import { findOwners } from '../admin/owner.ts';
 import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import { type Account, findAccount, findCaller } from '../host/account.ts';
-import { locate } from '../input/locate.ts';
+import { findDesktop } from '../host/desktop.ts';
+import { isFileRef, locate } from '../input/locate.ts';
 import { followRootsFile, followRootsPath } from '../input/trust.ts';
 import { closeHanded, type Handed, openDescriptors } from '../launch/descriptor.ts';
 import { INHERITED, type Inherited } from '../launch/inherited.ts';
@@ -11,6 +13,7 @@ import type { Descriptor } from '../plan/plan.ts';
 import type { CliContext } from './context.ts';
 import { ezvmArgv } from './ezvm-argv.ts';
 import { makePlan } from './pipeline.ts';
+import { runRoot } from './running.ts';
 import type { Flags } from './verb.ts';
 
 const SETPRIV = '/usr/bin/setpriv';
@@ -18,6 +21,8 @@ const PRLIMIT = '/usr/bin/prlimit';
 
 /** Of root's own settings, whatever the environment says: it may come from the one who called sudo. */
 const ROOTS_ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' };
+
+const SCREEN = ['DISPLAY', 'XAUTHORITY', 'WAYLAND_DISPLAY'];
 
 /** What root does before it hands over. */
 interface Prepared {
@@ -61,16 +66,34 @@ export async function startAsTarget(ref: string, flags: Flags, context: CliConte
   }
 }
 
-/** Runs a verb for one who called sudo as that person, whose VMs it is about; undefined where root is alone. */
-export async function runAsCaller(words: readonly string[], context: CliContext): Promise<number | undefined> {
-  const caller = findCaller(context.env);
-  if (!caller) return undefined;
-  return become(
-    caller,
-    words,
-    { ...NOTHING, handed: [], environment: targetEnvironment(caller, context.env) },
-    context,
-  );
+/**
+ * Runs a verb about VMs that run for root, as the person whose they are: who was asked for, or called sudo. Where root is
+ * alone it is the one who has the VM up.
+ * @param about the VM, where the verb is about one, and who was asked for
+ * @returns undefined where it is root's own
+ * @throws EzvmError exit 2 where there is no such person, or several have the VM up
+ */
+export async function runAsOwner(
+  words: readonly string[],
+  { ref, asked }: { ref: string | undefined; asked: Flags[string] },
+  context: CliContext,
+): Promise<number | undefined> {
+  const named = typeof asked === 'string' ? findAccount(asked) : undefined;
+  if (typeof asked === 'string' && !named) throw fault(EXIT.usage, 'user-unclear', `there is no user ${asked}`);
+  const owner = named ?? findCaller(context.env) ?? findOwner(ref, context);
+  if (!owner || owner.uid === 0) return undefined;
+  const environment = targetEnvironment(owner, context.env);
+  return become(owner, words, { ...NOTHING, handed: [], environment }, context);
+}
+
+function findOwner(ref: string | undefined, context: CliContext): Account | undefined {
+  if (ref === undefined || isFileRef(ref) || existsSync(`${runRoot(context)}/${ref}`)) return undefined;
+  const owners = findOwners(ref).flatMap((uid) => findAccount(String(uid)) ?? []);
+  if (owners.length <= 1) return owners[0];
+  const names = owners.map(({ name }) => name);
+  throw fault(EXIT.usage, 'user-unclear', `several users have a VM ${ref} up: ${names.join(', ')}`, {
+    help: `say whose: --user ${names[0]}`,
+  });
 }
 
 function findTarget(asked: Flags[string], { env }: CliContext): Account | undefined {
@@ -173,15 +196,10 @@ function targetEnvironment(target: Account, env: Readonly<Record<string, string 
   };
   for (const [name, value] of Object.entries(env))
     if (value !== undefined && /^(LANG|LC_[A-Z]+|TZ|TERM|NO_COLOR)$/.test(name)) environment[name] = value;
-  const runtime = `/run/user/${target.uid}`;
-  if (statSync(runtime, { throwIfNoEntry: false })?.uid === target.uid) {
-    environment['XDG_RUNTIME_DIR'] = runtime;
-    if (existsSync(`${runtime}/bus`)) environment['DBUS_SESSION_BUS_ADDRESS'] = `unix:path=${runtime}/bus`;
-    const wayland = readdirSync(runtime).find((name) => /^wayland-\d+$/.test(name));
-    if (wayland !== undefined) environment['WAYLAND_DISPLAY'] = wayland;
-  }
-  // sudo keeps these two, and they are the caller's own.
-  if (findCaller(env)?.uid === target.uid)
-    for (const name of ['DISPLAY', 'XAUTHORITY']) if (env[name]) environment[name] = env[name];
+  const desktop = { ...findDesktop(target) };
+  // sudo keeps these, and they are the caller's own: another screen than the found one, as by ssh, is meant instead of it.
+  if (findCaller(env)?.uid === target.uid && env['DISPLAY'] && env['DISPLAY'] !== desktop['DISPLAY'])
+    for (const name of SCREEN) desktop[name] = env[name] ?? '';
+  for (const [name, value] of Object.entries(desktop)) if (value !== '') environment[name] = value;
   return environment;
 }

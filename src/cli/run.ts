@@ -4,6 +4,7 @@ import { nearest } from '../core/nearest.ts';
 import { isFileRef } from '../input/locate.ts';
 import type { CliContext } from './context.ts';
 import { VERBS, type Verbs } from './registry.ts';
+import { refuseRootsFlags } from './roots-flags.ts';
 import type { Flags, Verb } from './verb.ts';
 
 /**
@@ -70,13 +71,29 @@ async function runVerb(verb: Verb, argv: readonly string[], context: CliContext)
         : `${JSON.stringify(words[most])} is one word too many: ezvm ${verb.usage}`,
       { help: `as in: ${verb.example}` },
     );
-  if (verb.forCaller && process.geteuid?.() === 0) {
-    const { runAsCaller } = await import('./hand-over.ts');
-    const name = /^[a-z-]+/.exec(verb.usage)?.[0] ?? '';
-    const exit = await runAsCaller([name, ...argv], context);
+  if (verb.forOwner) {
+    const exit = await runForOwner(verb, argv, { words, flags }, context);
     if (exit !== undefined) return exit;
   }
   return verb.run(words, flags, context);
+}
+
+/** A verb about VMs that run, which root leaves to the person whose they are; undefined where it is to be run here. */
+async function runForOwner(
+  verb: Verb,
+  argv: readonly string[],
+  { words: [ref], flags }: { words: readonly string[]; flags: Flags },
+  context: CliContext,
+): Promise<number | undefined> {
+  if (process.geteuid?.() !== 0) {
+    refuseRootsFlags(flags);
+    return undefined;
+  }
+  const { runAsOwner } = await import('./hand-over.ts');
+  const name = /^[a-z-]+/.exec(verb.usage)?.[0] ?? '';
+  // The other one is not root any more.
+  const others = verb.raw ? argv : argv.filter((word, at) => !/^--user(=|$)/.test(word) && argv[at - 1] !== '--user');
+  return runAsOwner([name, ...others], { ref, asked: flags['user'] }, context);
 }
 
 function readArgv(verb: Verb, argv: readonly string[]): { words: readonly string[]; flags: Flags } {

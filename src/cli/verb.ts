@@ -13,8 +13,8 @@ export interface Verb {
   readonly words: readonly [least: number, most: number];
   /** Everything after the words belongs to another program's syntax and is not looked at for flags. */
   readonly raw?: boolean;
-  /** It is about VMs that run: root does it for the one who called sudo, as that person. */
-  readonly forCaller?: boolean;
+  /** It is about VMs that run: root does it as the person whose they are: see runAsOwner. */
+  readonly forOwner?: boolean;
   readonly run: (words: readonly string[], flags: Flags, context: CliContext) => Promise<number>;
 }
 

@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import { greetX, refusalIn } from './x-server.ts';
 
 /** The variables by which windows, sounds and the message bus of somebody's desktop are found. */
@@ -52,11 +52,7 @@ const PATIENCE = 2000;
 /** Why no window can be opened; undefined where a Wayland compositor or an X server takes us. Never rejects. */
 export async function findScreenFault(session: Session): Promise<SessionFault | undefined> {
   const { DISPLAY: display, WAYLAND_DISPLAY: wayland } = session;
-  if (display === undefined && wayland === undefined)
-    return {
-      message: 'there is no graphical session: neither WAYLAND_DISPLAY nor DISPLAY is set',
-      help: 'start it from a terminal on your desktop, or choose a display without a window: none, vnc or egl-headless',
-    };
+  if (display === undefined && wayland === undefined) return noScreen();
   const reasons: string[] = [];
   if (wayland !== undefined) {
     const reason = await askWayland(wayland, session['XDG_RUNTIME_DIR']);
@@ -73,6 +69,34 @@ export async function findScreenFault(session: Session): Promise<SessionFault | 
     help: 'start it from a terminal on your desktop, as the user who is logged in there',
   };
 }
+
+/** Whoever comes by ssh or sudo may have a desktop, of which his variables do not tell. */
+async function noScreen(): Promise<SessionFault> {
+  const { findDesktop } = await import('./desktop.ts');
+  const user = findSelf();
+  const desktop = Object.entries(findDesktop(user)).filter(([variable]) => SCREENS.includes(variable));
+  const message = 'there is no graphical session: neither WAYLAND_DISPLAY nor DISPLAY is set';
+  if (desktop.length > 0) {
+    const variables = desktop.map((pair) => pair.join('=')).join(' ');
+    return { message, help: `${user.name} has a screen; to open a window there, set ${variables}` };
+  }
+  return {
+    message: `${message}, and ${user.name} is logged in at no screen`,
+    help: 'start it from a terminal on your desktop, or choose a display without a window: none, vnc or egl-headless',
+  };
+}
+
+function findSelf(): { uid: number; name: string; home: string } {
+  const uid = process.geteuid?.() ?? -1;
+  try {
+    return { uid, name: userInfo().username, home: homedir() };
+  } catch {
+    // A uid without an entry in the password file, as in many containers.
+    return { uid, name: `user ${uid}`, home: homedir() };
+  }
+}
+
+const SCREENS: readonly string[] = ['WAYLAND_DISPLAY', 'DISPLAY', 'XAUTHORITY'];
 
 /** Why the session's message bus cannot be used; undefined where something listens there. Never rejects. */
 export async function findBusFault(session: Session): Promise<SessionFault | undefined> {

@@ -33,6 +33,11 @@ export function refusalIn(reply: Buffer): string | undefined {
   return `the X server refuses you${text === '' ? '' : `: ${text}`}`;
 }
 
+/** Whether an Xauthority file holds a proof for display `number` of this machine. */
+export function hasCookie(number: string, file: string): boolean {
+  return cookieFor(number, file) !== undefined;
+}
+
 /** The proof for display `number` of this machine that an Xauthority file holds: see Xau(3). */
 function cookieFor(number: string, file: string): Buffer | undefined {
   let bytes: Buffer;

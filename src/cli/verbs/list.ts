@@ -2,14 +2,15 @@ import { statusOfAll } from '../../admin/status.ts';
 import { EXIT } from '../../core/diagnostic.ts';
 import { listVmFiles } from '../../input/locate.ts';
 import { dirsOf } from '../dirs.ts';
+import { OWNER_FLAG } from '../roots-flags.ts';
 import { JSON_FLAG, type Verb } from '../verb.ts';
 
 export const verb: Verb = {
   usage: 'list',
   summary: 'Lists the VMs that can be started by name, and those that run.',
   example: 'ezvm list --json',
-  flags: JSON_FLAG,
-  forCaller: true,
+  flags: { ...JSON_FLAG, ...OWNER_FLAG },
+  forOwner: true,
   words: [0, 0],
   async run(_, flags, context) {
     const dirs = dirsOf(context);

@@ -8,7 +8,7 @@ export const verb: Verb = {
   summary: "Runs one command of QEMU's human monitor, or connects this terminal to it; Ctrl-] leaves it again.",
   example: 'ezvm monitor windows-11 info block',
   flags: {},
-  forCaller: true,
+  forOwner: true,
   words: [1, Number.POSITIVE_INFINITY],
   raw: true,
   async run([ref = '', ...command], _, context) {

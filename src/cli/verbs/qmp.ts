@@ -8,7 +8,7 @@ export const verb: Verb = {
   summary: 'Sends a VM one command of the QEMU machine protocol and prints the answer as JSON.',
   example: `ezvm qmp windows-11 device_del '{"id": "usb0"}'`,
   flags: {},
-  forCaller: true,
+  forOwner: true,
   words: [2, 3],
   raw: true,
   async run([ref = '', command = '', json], _, context) {

@@ -2,6 +2,7 @@ import { EXIT } from '../../core/diagnostic.ts';
 import { findSession } from '../../host/session.ts';
 import { restartSidecar } from '../../launch/restart.ts';
 import { ezvmArgv } from '../ezvm-argv.ts';
+import { OWNER_FLAG } from '../roots-flags.ts';
 import { resolveVm } from '../running.ts';
 import type { Verb } from '../verb.ts';
 
@@ -9,8 +10,8 @@ export const verb: Verb = {
   usage: 'restart-sidecar NAME|FILE SIDECAR',
   summary: 'Starts a program beside a running VM once more, where QEMU can do with that; `ezvm status` names them.',
   example: 'ezvm restart-sidecar windows-11 looking-glass-client',
-  flags: {},
-  forCaller: true,
+  flags: OWNER_FLAG,
+  forOwner: true,
   words: [2, 2],
   async run([ref = '', sidecar = ''], _, context) {
     const vm = await resolveVm(ref, context);

@@ -1,11 +1,12 @@
-import { type Diagnostic, EXIT, fault } from '../../core/diagnostic.ts';
+import { type Diagnostic, EXIT } from '../../core/diagnostic.ts';
 import { type Launched, launch } from '../../launch/launch.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { CliContext } from '../context.ts';
 import { ezvmArgv } from '../ezvm-argv.ts';
 import { makePlan } from '../pipeline.ts';
 import { printable } from '../print/diagnostics.ts';
-import { type Flags, PLAN_FLAGS, type Verb } from '../verb.ts';
+import { refuseRootsFlags } from '../roots-flags.ts';
+import { PLAN_FLAGS, type Verb } from '../verb.ts';
 
 const { set } = PLAN_FLAGS;
 
@@ -39,12 +40,6 @@ export const verb: Verb = {
     return launched.exitStatus ?? EXIT.ok;
   },
 };
-
-function refuseRootsFlags(flags: Flags): void {
-  const flag = ['user', 'i-know-qemu-runs-as-root'].find((name) => flags[name] !== undefined);
-  if (flag !== undefined)
-    throw fault(EXIT.usage, 'not-root', `--${flag} is for root`, { help: 'leave it out, or call ezvm by sudo' });
-}
 
 function tell(plan: Plan, { state, warnings, exitStatus }: Launched, context: CliContext): void {
   const { name } = plan.vm;

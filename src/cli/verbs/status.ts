@@ -3,6 +3,7 @@ import { statusOf, statusOfAll, type VmStatus } from '../../admin/status.ts';
 import { EXIT } from '../../core/diagnostic.ts';
 import { dirsOf } from '../dirs.ts';
 import { printable } from '../print/diagnostics.ts';
+import { OWNER_FLAG } from '../roots-flags.ts';
 import { resolveVm, runRoot } from '../running.ts';
 import { JSON_FLAG, type Verb } from '../verb.ts';
 
@@ -10,8 +11,8 @@ export const verb: Verb = {
   usage: 'status [NAME|FILE]',
   summary: 'Tells how a VM and its sidecars are, or how all VMs are; exits 4 when the one asked for is not up.',
   example: 'ezvm status windows-11',
-  flags: JSON_FLAG,
-  forCaller: true,
+  flags: { ...JSON_FLAG, ...OWNER_FLAG },
+  forOwner: true,
   words: [0, 1],
   async run([ref], flags, context) {
     if (ref === undefined) {

@@ -1,5 +1,6 @@
 import { EXIT, fault } from '../../core/diagnostic.ts';
 import { stop } from '../../launch/stop.ts';
+import { OWNER_FLAG } from '../roots-flags.ts';
 import { resolveVm } from '../running.ts';
 import type { Verb } from '../verb.ts';
 
@@ -14,8 +15,9 @@ export const verb: Verb = {
       value: 'SECONDS',
       help: "how long the guest may take; the VM's run.stop-timeout unless given",
     },
+    ...OWNER_FLAG,
   },
-  forCaller: true,
+  forOwner: true,
   words: [1, 1],
   async run([ref = ''], flags, context) {
     const timeout = flags['timeout'];

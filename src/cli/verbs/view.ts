@@ -2,6 +2,7 @@ import { EXIT } from '../../core/diagnostic.ts';
 import { findSession } from '../../host/session.ts';
 import { view } from '../../launch/view.ts';
 import { ezvmArgv } from '../ezvm-argv.ts';
+import { OWNER_FLAG } from '../roots-flags.ts';
 import { resolveVm } from '../running.ts';
 import type { Verb } from '../verb.ts';
 
@@ -9,8 +10,8 @@ export const verb: Verb = {
   usage: 'view NAME|FILE',
   summary: 'Opens the viewer of a VM that runs: the SPICE or VNC viewer, or the Looking Glass client.',
   example: 'ezvm view windows-11',
-  flags: { foreground: { type: 'boolean', short: 'f', help: 'stay until the viewer is closed' } },
-  forCaller: true,
+  flags: { foreground: { type: 'boolean', short: 'f', help: 'stay until the viewer is closed' }, ...OWNER_FLAG },
+  forOwner: true,
   words: [1, 1],
   async run([ref = ''], flags, context) {
     const vm = await resolveVm(ref, context);
