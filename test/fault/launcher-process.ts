@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import type { RunState } from '../../src/admin/state.ts';
+import type { VmCondition } from '../../src/admin/status.ts';
 import type { Diagnostic } from '../../src/core/diagnostic.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { type Lab, until } from '../launch/plan-builder.ts';
@@ -18,14 +19,18 @@ export interface Job {
   /** Milliseconds since 1970. */
   readonly notBefore?: number;
   readonly foreground?: boolean;
-  /** Run as this user and group; needs root. */
+  /** Run as this user, and as the group of the same number or another; needs root. */
   readonly uid?: number;
+  readonly gid?: number;
+  /** Not a start, but a look at the VM or its end. */
+  readonly verb?: 'status' | 'stop';
 }
 
 export interface Outcome {
   readonly state?: RunState;
   readonly warnings?: readonly Diagnostic[];
   readonly exitStatus?: number | undefined;
+  readonly condition?: VmCondition;
   readonly diagnostics?: readonly Diagnostic[];
   readonly moments?: readonly string[];
   readonly progress?: readonly string[];
@@ -65,7 +70,7 @@ export function startLauncher(program: string, lab: Lab, job: Job): Launcher {
   const file = join(program, '..', `${randomUUID()}.json`);
   writeFileSync(file, JSON.stringify(job));
   const child = spawn(process.execPath, [program, file], {
-    ...(job.uid !== undefined && { uid: job.uid, gid: job.uid }),
+    ...(job.uid !== undefined && { uid: job.uid, gid: job.gid ?? job.uid }),
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: '/usr/bin:/bin', HOME: lab.dir },
   });

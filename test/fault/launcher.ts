@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { statusOf } from '../../src/admin/status.ts';
 import { EzvmError } from '../../src/core/diagnostic.ts';
 import { launch } from '../../src/launch/launch.ts';
+import { stop } from '../../src/launch/stop.ts';
 import type { Job, Outcome } from './launcher-process.ts';
 
 /** The program that fault tests start and kill: does one launch and prints its outcome as JSON. */
@@ -14,6 +16,10 @@ async function main(): Promise<void> {
     process.stdout.write(`${JSON.stringify({ ...outcome, moments, progress })}\n`);
   };
   try {
+    const { vm } = job.plan;
+    if (job.verb === 'stop') await stop(vm, { force: true });
+    if (job.verb === 'status') finish({ condition: (await statusOf(vm.name, vm.runDir)).condition });
+    if (job.verb !== undefined) return;
     const { state, warnings, exitStatus } = await launch(job.plan, {
       foreground: job.foreground === true,
       onProgress: (text) => {

@@ -1,0 +1,148 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CHECKOUT } from '../checkout.ts';
+import { writeGuestDisk } from '../guests/boot-sector.ts';
+import { SOURCES, sources } from '../priv/lab.ts';
+import { MISSING, runInside } from './inside.ts';
+
+/** The disk controller that is handed on, behind a port of its own and so in a group of its own. */
+const CARD = '0000:01:00.0';
+const IDS = '1b36:0010';
+
+const VM = `name: vm
+template: other
+profiles: [headless]
+memory: 64M
+disks: [{ file: disk.raw, cache: writeback }]
+network: [{ type: bridge, bridge: br0 }]
+pci: ["${CARD}"]
+`;
+
+const POLICY = `allow user:nobody program /usr/bin/qemu-system-x86_64
+allow user:nobody bridge br0
+allow user:nobody memlock 2G
+`;
+
+/** Every answer stands on the console behind a word that the tests look for. */
+const inside = (dir: string): string => `
+chmod 755 /run
+mkdir -p /run/package /run/here/.config/ezvm /run/ezvm-policy
+cp -r ${CHECKOUT}/dist /run/package/dist
+install -o root -g users -m 4750 ${dir}/ezvm-priv /run/package/ezvm-priv
+cd /run/here
+cp ${dir}/vm.yaml ${dir}/disk.raw .
+echo 'programs: { ezvm-priv: /run/package/ezvm-priv }' >.config/ezvm/ezvm.yaml
+export HOME=/run/here XDG_RUNTIME_DIR=/run/here/run XDG_STATE_HOME=/run/here/state XDG_CACHE_HOME=/run/here/cache
+mkdir -m 700 run; chown -R nobody:nogroup /run/here
+as() { groups="$1"; shift; setpriv --reuid=nobody --regid=nogroup --groups="$groups" --inh-caps=-all "$@"; }
+ezvm() { groups="$1"; shift; as "$groups" node /run/package/dist/start.cjs "$@" 2>&1; echo "exit $?"; }
+told() { tr '\\n' ' '; }
+card=/sys/bus/pci/devices/${CARD}
+driver() { basename "$(readlink $card/driver)"; }
+node=/dev/vfio/$(basename "$(readlink $card/iommu_group)")
+up() { for try in $(seq 600); do grep -qs EZVM-UP state/ezvm/vm/serial0.log && break; sleep 0.1; done; grep -o EZVM-UP state/ezvm/vm/serial0.log | tail -n 1; }
+chmod 666 /dev/vfio/vfio
+ip link add br0 type bridge; ip link set br0 up
+ulimit -l 64
+
+echo "before: $(driver)"
+cp ${dir}/policy /run/ezvm-policy/policy
+echo "stranger: $(ezvm nogroup start vm.yaml | told)"
+echo "unbound: $(ezvm users start vm.yaml | told)"
+echo 'allow user:nobody pci ${CARD} ${IDS} bind' >>/run/ezvm-policy/policy
+echo "check: $(ezvm users check vm.yaml | told)"
+echo "member: $(ezvm users start vm.yaml | told)"
+echo "during: $(driver)"
+echo "guest: $(up)"
+echo "has: $(ezvm users monitor vm info pci | grep -o '${IDS}')"
+pid=$(cat run/ezvm/vm/qemu.pid)
+echo "who: $(sed -n 's/^\\(Uid\\|CapEff\\|CapPrm\\|CapBnd\\|NoNewPrivs\\|Seccomp\\):[[:space:]]*/\\1 /p' /proc/$pid/status | tr '\\t\\n' '  ')"
+echo "limit: $(sed -n 's/^Max locked memory *//p' /proc/$pid/limits)"
+echo "tap: $(ip -oneline link show master br0 | grep -c 'ezvm0.*LOWER_UP')"
+echo "node: $(stat -c '%U %G' $node)"
+echo "other: $(setpriv --reuid=daemon --regid=daemon --groups=users sh -c "exec <>$node" 2>&1)"
+echo "stop: $(ezvm users stop --force vm | told)"
+echo "after: $(driver) $(cat $card/driver_override) $(ip -oneline link show master br0 | wc -l)"
+
+echo "again: $(ezvm users start vm.yaml | told)"
+kill -9 $(cat run/ezvm/vm/qemu.pid)
+echo "killed: $(driver)"
+echo "status: $(ezvm users status vm | told)"
+echo "back: $(driver)"
+`;
+
+describe.skipIf(MISSING !== undefined)(
+  `a PCI device and a bridge by the helper${MISSING ? ` (left out: ${MISSING})` : ''}`,
+  () => {
+    let dir: string;
+    let console = '';
+    const line = (word: string): string | undefined => new RegExp(`^${word}: (.*)$`, 'm').exec(console)?.[1];
+
+    beforeAll(async () => {
+      dir = mkdtempSync(join(tmpdir(), 'ezvm-l1-'));
+      writeFileSync(join(dir, 'vm.yaml'), VM);
+      writeFileSync(join(dir, 'policy'), POLICY);
+      writeGuestDisk(join(dir, 'disk.raw'), 'plain');
+      writeFileSync(join(dir, 'inside.sh'), inside(dir));
+      const policy = '-DEZVM_PRIV_POLICY="/run/ezvm-policy/policy"';
+      execFileSync('cc', [`@${join(SOURCES, 'flags')}`, policy, '-o', join(dir, 'ezvm-priv'), ...sources()]);
+      console = await runInside({
+        name: 'l1-helper',
+        modules: ['nvme', 'vfio_pci', 'vfio_iommu_type1', 'tun', 'bridge'],
+        dir,
+        devices: [
+          ...['-device', 'intel-iommu,intremap=on,caching-mode=on'],
+          ...['-device', 'pcie-root-port,id=port1,bus=pcie.0,chassis=1', '-device', 'nvme,bus=port1,serial=ezvm'],
+        ],
+        // Emulated timers come late on a busy machine, and the kernel would give up on them.
+        kernel: 'intel_iommu=on no_timer_check',
+      });
+    });
+    afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+    it('are refused to those who are not in its group, with what would help', () => {
+      expect(line('before'), console).toBe('nvme');
+      expect(line('stranger'), console).toMatch(/exit 3 $/);
+      expect(line('stranger'), console).toMatch(/vm\.yaml:7:7 .*in use by the host's driver nvme/);
+      expect(line('stranger'), console).toContain('ezvm-priv is for members of the group users only');
+    });
+
+    it('are refused where the policy does not allow them, with the line that would', () => {
+      expect(line('unbound'), console).toMatch(/exit 3 $/);
+      expect(line('unbound'), console).toContain(`with the line \`allow user:nobody pci ${CARD} ${IDS} bind\``);
+      expect(line('check'), console).toMatch(/no faults exit 0 $/);
+    });
+
+    it('are in the guest of an ordinary user, whose QEMU has no capability and may lock the guest’s memory', () => {
+      expect(line('member'), console).toMatch(/exit 0 $/);
+      expect(line('during'), console).toBe('vfio-pci');
+      expect(line('guest'), console).toBe('EZVM-UP');
+      expect(line('has'), console).toBe(IDS);
+      expect(line('who'), console).toBe(
+        'Uid 65534 65534 65534 65534 CapPrm 0000000000000000 CapEff 0000000000000000 CapBnd 0000000000000000 NoNewPrivs 1 Seccomp 2 ',
+      );
+      expect(line('limit'), console).toMatch(/^1140850688 +1140850688 /);
+      expect(line('tap'), console).toBe('1');
+    });
+
+    it('are nobody else’s meanwhile', () => {
+      expect(line('node'), console).toBe('root root');
+      expect(line('other'), console).toMatch(/Permission denied/);
+    });
+
+    it('are the host’s again after the VM', () => {
+      expect(line('stop'), console).toMatch(/exit 0 $/);
+      expect(line('after'), console).toBe('nvme (null) 0');
+    });
+
+    it('are the host’s again when QEMU was killed and somebody looks', () => {
+      expect(line('again'), console).toMatch(/exit 0 $/);
+      expect(line('killed'), console).toBe('vfio-pci');
+      expect(line('status'), console).toContain('crashed');
+      expect(line('back'), console).toBe('nvme');
+    });
+  },
+);
