@@ -9,24 +9,35 @@ const SINGLETONS = new Set(['machine', 'accel', 'cpu', 'smp', 'm', 'rtc', 'boot'
 
 export type Report = (diagnostic: Diagnostic) => void;
 
+/** Which option of all it is one with: of those that QEMU takes once, and of limits that several disks share. */
+function nameOf({ name, args }: QemuOption): string | undefined {
+  if (SINGLETONS.has(name)) return name;
+  return typeof args === 'object' && args['qom-type'] === 'throttle-group' ? `throttle-group ${args['id']}` : undefined;
+}
+
 /** Joins what several devices say in options that exist once; two different values for one property are a fault. */
 export function mergeSingletons(options: readonly QemuOption[], report: Report): QemuOption[] {
   const merged: QemuOption[] = [];
   const sources = new Map<string, QemuOption>();
   for (const option of options) {
-    const index = SINGLETONS.has(option.name) ? merged.findIndex(({ name }) => name === option.name) : -1;
+    const own = nameOf(option);
+    const index = own === undefined ? -1 : merged.findIndex((other) => nameOf(other) === own);
     const before = merged[index];
     if (typeof option.args === 'object')
       for (const [key, value] of Object.entries(option.args)) {
-        const source = sources.get(`${option.name}.${key}`);
-        if (before && source && typeof source.args === 'object' && source.args[key] !== value)
+        const source = sources.get(`${own} ${key}`);
+        if (before && source && typeof source.args === 'object' && !isSame(source.args[key], value))
           report(conflict(option, key, source));
-        sources.set(`${option.name}.${key}`, option);
+        sources.set(`${own} ${key}`, option);
       }
     if (!before || typeof before.args !== 'object' || typeof option.args !== 'object') merged.push(option);
     else merged[index] = { ...before, args: { ...before.args, ...option.args } };
   }
   return merged;
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function conflict(option: QemuOption, key: string, other: QemuOption): Diagnostic {
@@ -103,6 +114,14 @@ export function findMisfits(options: readonly QemuOption[], report: Report): voi
         message: `boot.${name} is of no use without boot.kernel`,
         origin,
         help: 'give the kernel that it is for, or leave it to the boot loader on the disk',
+      });
+    if (nameOf(option)?.startsWith('throttle-group ') && typeof args === 'object' && args['limits'] === undefined)
+      report({
+        severity: 'error',
+        code: 'setting-useless',
+        message: `no disk of the throttle-group ${String(args['id']).replace(/^limits-/, '')} gives it limits`,
+        origin,
+        help: 'give one of its disks `bps-total` or another limit',
       });
     if (isShared(option)) refuseOwnMemory(option, options, report);
     if (name !== 'blockdev' || typeof args !== 'object') continue;

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { afterAll } from 'vitest';
 import { isListening } from '../../src/launch/endpoint.ts';
 import type { Plan } from '../../src/plan/plan.ts';
+import type { QemuOption } from '../../src/qemu/option.ts';
 import { connectQmp, type QmpClient } from '../../src/qemu/qmp.ts';
 import { openDesktop } from './desktop.ts';
 
@@ -119,8 +120,16 @@ function nbdServers({ qemu, vm }: Plan): string[][] {
     const { type, path, host, port } = args['server'] as { readonly [key: string]: string };
     if (path !== undefined) mkdirSync(dirname(path), { recursive: true });
     const where = type === 'unix' ? [`--socket=${path}`] : [`--bind=${host}`, `--port=${port}`];
-    return [['qemu-nbd', '-t', '-f', 'raw', ...where, `--export-name=${args['export'] ?? ''}`, image]];
+    const tls = args['tls-creds'] === undefined ? [] : serverSide(qemu.options, String(args['tls-creds']));
+    return [['qemu-nbd', '-t', '-f', 'raw', ...where, ...tls, `--export-name=${args['export'] ?? ''}`, image]];
   });
+}
+
+/** The words by which a server shows the certificate that a disk's credentials are about. */
+function serverSide(options: readonly QemuOption[], id: string): string[] {
+  const dir = options.flatMap(({ args }) => (typeof args === 'object' && args['id'] === id ? String(args['dir']) : []));
+  const credentials = `tls-creds-x509,id=tls,endpoint=server,verify-peer=off,dir=${dir.join('').replaceAll(',', ',,')}`;
+  return ['--object', credentials, '--tls-creds=tls'];
 }
 
 async function judge(argv: readonly string[], ask?: (qmp: QmpClient) => Promise<void>): Promise<Verdict> {

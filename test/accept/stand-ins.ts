@@ -250,7 +250,7 @@ export function furnish(plan: Plan, dir: string): void {
         ({ args: given }) => typeof given === 'object' && [given['x509-dir'], given['dir']].includes(path),
       )
     )
-      makeCertificates(path, ['localhost']);
+      makeCertificates(path, ['localhost', '127.0.0.1']);
     else if (type === 'file') make(path, () => writeFileSync(path, kernel()));
   }
 }

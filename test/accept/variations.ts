@@ -63,6 +63,7 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
           mcast: '230.0.0.1:5558',
           net: '192.168.76.0/24',
           host: '127.0.0.1',
+          'tls-hostname': 'localhost',
           label: 'LABEL',
           name: 'opt/it\'s, a="b"',
         }[name] ?? `it's, a="b" ö`

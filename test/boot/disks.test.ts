@@ -4,6 +4,8 @@ import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { makeCertificates } from '../../src/launch/certificates.ts';
+import { freePorts } from '../accept/stand-ins.ts';
 import type { Machine } from './machine.ts';
 import { NO_GUEST, scripted } from './scripted.ts';
 
@@ -12,13 +14,20 @@ const MIB = 2 ** 20;
 const WAIT = 'for try in $(seq 50); do [ "$(ls /sys/block | wc -l)" -lt COUNT ] || break; usleep 200000; done\n';
 
 let machine: Machine | undefined;
-let server: ChildProcess | undefined;
+const servers: ChildProcess[] = [];
 afterEach(async () => {
   await machine?.remove();
-  server?.kill();
+  for (const server of servers.splice(0)) server.kill();
   machine = undefined;
-  server = undefined;
 });
+
+/** A server of one disk; it writes its number into a file once it listens. */
+async function serve(vm: Machine, name: string, ...words: readonly string[]): Promise<void> {
+  const ready = join(vm.dir, `${name}.pid`);
+  const served = image(vm, `${name}.served`, name);
+  servers.push(spawn('qemu-nbd', ['-t', '-f', 'raw', '--pid-file', ready, ...words, served], { stdio: 'inherit' }));
+  while (!existsSync(ready)) await sleep(20);
+}
 
 /** The file of a disk: `text`, and nothing after it. */
 function image(vm: Machine, name: string, text: string, size = MIB): string {
@@ -41,8 +50,9 @@ async function ask(vm: Machine, command: string, args: unknown = {}): Promise<un
 
 describe.skipIf(NO_GUEST !== undefined)(`disks in a Linux guest${NO_GUEST ? ` (left out: ${NO_GUEST})` : ''}`, () => {
   it('are on the controllers, and of the names, that their file says', async () => {
+    const [port] = await freePorts(1);
     machine = scripted(
-      `${WAIT.replace('COUNT', '10')}
+      `${WAIT.replace('COUNT', '12')}
 for disk in /sys/block/*; do
   [ -e $disk/device ] || continue
   name=\${disk##*/}
@@ -68,6 +78,7 @@ disks:
   disk8: { type: nbd, path: nbd.sock, export: data, read-only: on, serial: NBD, iothread: shared }
   disk9: { file: locked.raw, bus: scsi, read-only: on, serial: LOCKED }
   folder: { type: vvfat, dir: folder, slot: 10, serial: FOLDER }
+  encrypted: { type: nbd-tcp, slot: 11, host: 127.0.0.1, port: ${port}, tls: tls, tls-hostname: disks.example, serial: TLS }
 `,
     );
     const base = image(machine, 'base.raw', 'base', 4 * MIB);
@@ -75,10 +86,11 @@ disks:
     for (const name of names) image(machine, `${name}.raw`, name);
     mkdirSync(join(machine.dir, 'folder'));
     writeFileSync(join(machine.dir, 'folder', 'hello.txt'), 'hello from the host');
-    const socket = join(machine.dir, 'nbd.sock');
-    const served = image(machine, 'served', 'served');
-    server = spawn('qemu-nbd', ['-t', '-r', '-f', 'raw', '-k', socket, '-x', 'data', served], { stdio: 'inherit' });
-    while (!existsSync(socket)) await sleep(20);
+    await serve(machine, 'socket', '-r', '-k', join(machine.dir, 'nbd.sock'), '-x', 'data');
+    const certificates = join(machine.dir, 'tls');
+    makeCertificates(certificates, ['disks.example']);
+    const shown = `tls-creds-x509,id=tls,endpoint=server,verify-peer=off,dir=${certificates}`;
+    await serve(machine, 'encrypted', '-b', '127.0.0.1', '-p', String(port), '--object', shown, '--tls-creds=tls');
     const before = hash(base);
 
     await machine.start();
@@ -102,7 +114,8 @@ disks:
       LSI: `size ${sectors} ro 0 rotational 0 wwid driver sym53c8xx says lsi.`,
       MEGA: `size ${sectors} ro 0 rotational 0 wwid driver megaraid_sas says mega.`,
       USB: `size ${sectors} ro 0 rotational 1 wwid driver xhci_hcd says usb.`,
-      NBD: `size ${sectors} ro 1 rotational 1 wwid driver virtio-pci says served.`,
+      NBD: `size ${sectors} ro 1 rotational 1 wwid driver virtio-pci says socket.`,
+      TLS: `size ${sectors} ro 0 rotational 1 wwid driver virtio-pci says encrypted.`,
       LOCKED: `size ${sectors} ro 1 rotational 0 wwid driver virtio-pci says locked.`,
       FOLDER: expect.stringMatching(/ ro 1 /),
     });

@@ -325,13 +325,25 @@ describe('network', () => {
     ]);
   });
 
-  it('hands a virtual function over after the devices of the host', () => {
+  it('hands over the virtual function that it names, with its address', () => {
+    const text = `general: { name: a }
+network:
+  - { type: bridge, mac: "BC:24:11:00:00:04" }
+  - { type: x550vf, parent: eth0, vf: 3, pci: "0000:07:10.3", mac: "BC:24:11:00:00:05", extra_device_options: [x-no-mmap=on] }`;
+    expect(optionsOf(text, /vfio/)).toEqual([
+      '-device vfio-pci,id=net1-device,host=0000:07:10.3,bus=rp-10.1,addr=0,rombar=0,x-no-mmap=on',
+    ]);
+    expect(made(text).plan.requirements).toContainEqual(expect.objectContaining({ code: 'interface-unknown' }));
+    expect(made(text).notes.at(-1)?.message).toContain('sees to it before a start that it has its address');
+  });
+
+  it('hands a virtual function of no card over after the devices of the host', () => {
     const text = `host: { pci: [{ vm_id: "0", host_id: "0000:05:00.0" }] }
-network: [{ type: x550vf, parent: eth0, vf: "3", pci: "0000:07:10.3", mac: "BC:24:11:00:00:05" }]`;
+network: [{ type: x550vf, parent: eth0, vf: /bin/up, pci: "0000:07:10.3", mac: "BC:24:11:00:00:05" }]`;
     expect(optionsOf(text, /vfio/)[1]).toBe(
       '-device vfio-pci,host=0000:07:10.3,id=pci1.0,bus=rp-13.1,addr=0.0,rombar=0',
     );
-    expect(made(text).notes.at(-1)?.help).toContain('ip link set eth0 vf 3 mac BC:24:11:00:00:05');
+    expect(made(text).notes.at(-1)?.help).toContain('ip link set eth0 vf /bin/up mac BC:24:11:00:00:05');
   });
 });
 

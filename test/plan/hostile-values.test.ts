@@ -147,6 +147,8 @@ function placesOf(section: SectionSpec, type: string): Place[] {
       if (type === 'dgram' && name === 'remote-path') others.push('    local-path: /here\n');
       if (type === 'iscsi' && name === 'user') others.push('    password-file: /x/y\n');
       if (type === 'iscsi' && name === 'password-file') others.push('    user: x\n');
+      if (name === 'throttle-group') others.push('    bps-total: 1M\n');
+      if (name === 'tls-hostname') others.push('    tls: /x/y\n');
       if (section.name === 'spice' && name === 'rendernode') others.push('    gl: on\n');
       // Not every board has these.
       const without = section.name === 'machine' ? 'firmware: none\ngpu: none\n' : '';

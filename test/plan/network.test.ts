@@ -243,6 +243,18 @@ describe('a virtual function', () => {
     );
   });
 
+  it('that is elsewhere than the file says is told', () => {
+    const unmets = unmet(card('vf: 1, pci: "0000:05:10.0"'), { links: { eno1 } });
+    expect(unmets).toEqual([
+      {
+        code: 'function-differs',
+        message: 'function 1 of eno1 is at 0000:05:10.2, and net0 says 0000:05:10.0',
+        help: 'correct one of the two, or leave out `pci`',
+      },
+    ]);
+    expect(unmet(card('vf: 0, pci: "05:10.0", mac: "52:54:00:00:00:01"'), { links: { eno1 } })).toEqual([]);
+  });
+
   it('that has another address is told with the command that sets it', () => {
     expect(unmet(card('vf: 0, mac: "52:54:00:00:00:09"'), { links: { eno1 } })).toEqual([
       expect.objectContaining({

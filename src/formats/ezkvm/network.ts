@@ -9,12 +9,15 @@ const MODELS: { readonly [driver: string]: string } = {
   vmxnet3: 'vmxnet3',
 };
 
-/** Translates `network`. A virtual function of a card is a PCI device to ezvm, and comes after those of `host`. */
+/** What the kernel takes for the name of an interface. */
+const INTERFACE = /^[A-Za-z0-9_.-]{1,15}$/;
+
+/** Translates `network`. A virtual function of a card that is not named is a PCI device, and comes after those of `host`. */
 export function translateNetwork(items: readonly Reader[], firstPci: number, out: Translation): void {
   let pci = firstPci;
   for (const [index, item] of items.entries()) {
     const type = item.word('type', ['bridge', 'tap', 'x550vf']);
-    if (type === 'x550vf') virtualFunction(item, pci++, out);
+    if (type === 'x550vf') virtualFunction(item, index, pci++, out);
     else if (type !== undefined) card(item, type, index, out);
     else if (!item.entry('type')) out.refuse('key-missing', item.at, `${item.path} needs type`);
   }
@@ -53,24 +56,29 @@ function card(item: Reader, type: string, index: number, out: Translation): void
   item.close();
 }
 
-function virtualFunction(item: Reader, number: number, out: Translation): void {
+/** Where the file says which function of which card it is, it is one to ezvm too; else it is any PCI device. */
+function virtualFunction(item: Reader, index: number, number: number, out: Translation): void {
   const at = item.at;
   const pci = item.required('pci');
-  const [parent, vf, mac] = ['parent', 'vf', 'mac'].map((key) => item.text(key)?.value);
-  const id = `pci${number}`;
-  if (pci) {
-    out.put('pci', mapOf(at, { [id]: mapOf(at, { type: scalar(at, 'passthrough'), pci }) }));
-    out.patch(`device:${id}.0`, 'rombar', scalar(at, 0));
-    for (const { key, node } of extraOptions(item, 'extra_device_options', out)) out.patch(`device:${id}.0`, key, node);
-  }
+  const [parent, vf, mac] = ['parent', 'vf', 'mac'].map((key) => item.text(key));
+  const isTold = INTERFACE.test(parent?.value ?? '') && /^\d{1,3}$/.test(vf?.value ?? '');
+  const device = isTold ? `net${index}-device` : `pci${number}.0`;
+  const what = isTold
+    ? { network: { [`net${index}`]: mapOf(at, { type: scalar(at, 'sriov'), parent, vf, mac, pci }) } }
+    : { pci: { [`pci${number}`]: mapOf(at, { type: scalar(at, 'passthrough'), pci }) } };
+  for (const [section, items] of Object.entries(what)) if (pci) out.put(section, mapOf(at, items));
+  out.patch(`device:${device}`, 'rombar', scalar(at, 0));
+  for (const { key, node } of extraOptions(item, 'extra_device_options', out)) out.patch(`device:${device}`, key, node);
   for (const { node } of extraOptions(item, 'extra_netdev_options', out))
     out.refuse('option-unknown', node.at, `${item.path}: a card that is handed over has no netdev`, 'leave it out');
-  const command = `ip link set ${parent ?? 'PARENT'} vf ${vf ?? 'NUMBER'} mac ${mac ?? 'ADDRESS'}`;
-  out.note(
-    'ezkvm-differs',
-    at,
-    'QEMU cannot start what ezkvm makes of x550vf; ezvm hands the function over as a PCI device, and its address is for you to set',
-    `before the start, as root: ${command}`,
-  );
+  const unable = 'QEMU cannot start what ezkvm makes of x550vf; ezvm hands the function over';
+  if (isTold) out.note('ezkvm-differs', at, `${unable}, and sees to it before a start that it has its address`);
+  else
+    out.note(
+      'ezkvm-differs',
+      at,
+      `${unable} as a PCI device; nothing says which function of which card it is, so its address is for you to set`,
+      `before the start, as root: ip link set ${parent?.value ?? 'PARENT'} vf ${vf?.value ?? 'NUMBER'} mac ${mac?.value ?? 'ADDRESS'}`,
+    );
   item.close();
 }

@@ -4,6 +4,7 @@ import { type PlanContext, type PlannedDevice, param, type Resolved } from '../d
 export function resolveSriov(device: PlannedDevice, { facts, note, require }: PlanContext): Resolved {
   const parent = param<string>(device, 'parent') ?? '';
   const number = param<number>(device, 'vf') ?? 0;
+  const pci = param<string>(device, 'pci');
   const mac = param<string>(device, 'mac');
   const link = facts.links?.[parent];
   const found = link?.functions?.[number];
@@ -23,6 +24,12 @@ export function resolveSriov(device: PlannedDevice, { facts, note, require }: Pl
       `the card ${parent} has ${link.functions?.length ?? 0} virtual functions, and none with the number ${number}`,
       `make some: echo ${number + 1} | sudo tee /sys/class/net/${parent}/device/sriov_numvfs`,
     );
+  else if (found && pci !== null && pci !== found.pci)
+    unmet(
+      'function-differs',
+      `function ${number} of ${parent} is at ${found.pci}, and ${device.id} says ${pci}`,
+      'correct one of the two, or leave out `pci`',
+    );
   else if (found?.mac === undefined && found)
     note({
       severity: 'warning',
@@ -37,5 +44,5 @@ export function resolveSriov(device: PlannedDevice, { facts, note, require }: Pl
       `function ${number} of ${parent} has the address ${found.mac}, and ${device.id} wants ${mac}`,
       `give it that: ${set}`,
     );
-  return { values: { host: found?.pci ?? null } };
+  return { values: { host: pci ?? found?.pci ?? null } };
 }
