@@ -30,8 +30,10 @@ END
   if [ "$manager" = apt-get ]; then
     echo 'pipewire pipewire - -' && echo 'pipewire-pulse pipewire-pulse - -' && echo 'jackd jackd2 - -' && echo 'dbus-daemon dbus-daemon,dbus - -'
   fi
+  # A second daemon of networks is no guest for a machine that has one; in a container none runs.
+  if [ ! -d /run/systemd/system ]; then echo 'NetworkManager network-manager NetworkManager networkmanager'; fi
   # QEMU's windows, sounds and SPICE, a screen for the windows, viewers and a hand to click in them, OpenGL, an inner
-  # machine's file system, small tools, and what builds, checks and tries the setuid helper.
+  # machine's file system, small tools, what builds, checks and tries the setuid helper, and what reads the files of a setup.
   cat <<'END'
 swtpm_setup swtpm-tools swtpm-tools swtpm
 qemu-img qemu-utils qemu-img qemu-img
@@ -59,6 +61,9 @@ cc gcc gcc gcc
 readelf binutils binutils binutils
 cppcheck cppcheck cppcheck cppcheck
 mkfs.ext4 e2fsprogs e2fsprogs e2fsprogs
+udevadm udev systemd-udev systemd
+/usr/lib/systemd/systemd-networkd,/lib/systemd/systemd-networkd systemd systemd-networkd systemd
+lvm lvm2 lvm2 lvm2
 END
 }
 

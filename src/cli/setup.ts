@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { installSetup, isEdited, readContents, readSetup, type SetupPart } from '../admin/setup.ts';
 import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
@@ -55,9 +56,11 @@ export function refuseUnlessRoot(root: string): void {
     throw fault(EXIT.host, 'not-root', 'only root can change that', { help: 'the same again with sudo' });
 }
 
-/** Where the system is that is worked on. */
+/** Where the system is that is worked on. @throws EzvmError exit 2 where that is no directory */
 export function rootOf(flags: Flags, { cwd }: CliContext): string {
-  return typeof flags['root'] === 'string' ? resolve(cwd, flags['root']) : '/';
+  const root = typeof flags['root'] === 'string' ? resolve(cwd, flags['root']) : '/';
+  if (statSync(root, { throwIfNoEntry: false })?.isDirectory()) return root;
+  throw fault(EXIT.usage, 'flag-wrong', `there is no directory ${root}`);
 }
 
 /** A flag that becomes a word of files that root's programs read. @throws EzvmError exit 2 where it is no such word */

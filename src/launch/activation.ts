@@ -27,17 +27,35 @@ export function membership(group: string, user: string): Activation[] {
   return all.filter((one) => one !== false);
 }
 
-/** Daemons that read some of these files again when they are told to, and where each can be seen to run. */
-const DAEMONS: readonly { reads: RegExp; runs: string; argv: readonly string[] }[] = [
-  { reads: /\/rules\.d\//, runs: '/run/udev/control', argv: ['/usr/bin/udevadm', 'control', '--reload'] },
+/** What has a daemon heed that its files have come, and that they are gone, and where it can be seen to run. */
+interface Heeding {
+  readonly reads: RegExp;
+  readonly runs: string;
+  readonly come: readonly string[];
+  readonly gone: readonly string[];
+}
+
+const UDEVADM = '/usr/bin/udevadm';
+const DEVICES = ['block', 'vfio', 'vfio-dev', 'misc', 'kvmfr', 'usb', 'input'].map(
+  (each) => `--subsystem-match=${each}`,
+);
+
+const DAEMONS: readonly Heeding[] = [
+  same(/\/rules\.d\//, '/run/udev/control', [UDEVADM, 'control', '--reload']),
   {
     reads: /\/70-ezvm\.rules$/,
     runs: '/run/udev/control',
-    argv: ['/usr/bin/udevadm', 'trigger', '--action=change'],
+    come: [UDEVADM, 'trigger', '--action=change', ...DEVICES],
+    // Only for a device that is added do udev's own rules say whose it is, so that the group would keep it.
+    gone: [UDEVADM, 'trigger', '--settle', '--action=add', ...DEVICES],
   },
-  { reads: /\/systemd\/network\//, runs: '/run/systemd/netif/state', argv: ['/usr/bin/networkctl', 'reload'] },
-  { reads: /\/NetworkManager\//, runs: '/run/NetworkManager', argv: ['/usr/bin/nmcli', 'connection', 'reload'] },
+  same(/\/systemd\/network\//, '/run/systemd/netif/state', ['/usr/bin/networkctl', 'reload']),
+  same(/\/NetworkManager\//, '/run/NetworkManager', ['/usr/bin/nmcli', 'connection', 'reload']),
 ];
+
+function same(reads: RegExp, runs: string, argv: readonly string[]): Heeding {
+  return { reads, runs, come: argv, gone: argv };
+}
 
 /** Which commands make the host do at once what these files say; the programs of those that it has. */
 export function heeding(files: readonly { readonly path: string }[]): Activation[] {
@@ -47,11 +65,11 @@ export function heeding(files: readonly { readonly path: string }[]): Activation
     has('/modules-load.d/') && { argv: ['/usr/lib/systemd/systemd-modules-load'] },
   ];
   const present = once.filter((one) => one !== false).filter(({ argv: [program = ''] }) => existsSync(program));
-  return [...present, ...telling(files)];
+  return [...present, ...running(files).map(({ come }) => ({ argv: come }))];
 }
 
-/** Which commands make daemons that run read their files again. */
-function telling(files: readonly { readonly path: string }[]): Activation[] {
+/** The daemons that run of those that read these files. */
+function running(files: readonly { readonly path: string }[]): Heeding[] {
   return DAEMONS.filter(({ reads, runs }) => existsSync(runs) && files.some(({ path }) => reads.test(path)));
 }
 
@@ -63,13 +81,14 @@ export async function performActivation(root: string, commands: readonly Activat
   });
 }
 
-/** Takes back what commands have done, and has daemons heed that files are gone. */
+/** Has daemons heed that files are gone, and takes back what commands have done. */
 export async function undoActivation(
   root: string,
   undo: readonly (readonly string[])[],
   files: readonly { readonly path: string }[],
 ): Promise<Diagnostic[]> {
-  return root === '/' ? [...undo, ...telling(files).map(({ argv }) => argv)].flatMap(run) : [];
+  // A group goes last: until then devices are its.
+  return root === '/' ? [...running(files).map(({ gone }) => gone), ...undo].flatMap(run) : [];
 }
 
 function run([program = '', ...args]: readonly string[]): Diagnostic[] {

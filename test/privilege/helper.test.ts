@@ -4,13 +4,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Ran } from '../cli/built.ts';
 import { writeGuestDisk } from '../guests/boot-sector.ts';
 import { Helper } from './helper-lab.ts';
-import { MISSING, Network, type Person, Town } from './people.ts';
+import type { Namespace } from './namespace.ts';
+import { MISSING, makeBridge, type Person, Town } from './people.ts';
 
 let town: Town;
 let member: Person;
 let stranger: Person;
 let device: string;
-let network: Network;
+let network: Namespace;
 let helper: Helper;
 beforeAll(async () => {
   if (MISSING !== undefined) return;
@@ -20,7 +21,7 @@ beforeAll(async () => {
   const disk = join(town.dir, 'disk.img');
   writeGuestDisk(disk, 'plain');
   device = town.loop(disk, false);
-  network = await Network.make(town.dir, member);
+  network = await makeBridge(town.dir, member);
 });
 afterAll(async () => {
   await network?.remove();

@@ -7,7 +7,7 @@ import type { Ran } from '../cli/built.ts';
 import { writeGuestDisk } from '../guests/boot-sector.ts';
 import { until } from '../launch/plan-builder.ts';
 import { Helper } from './helper-lab.ts';
-import { MISSING, Network, type Person, statusOf, Town } from './people.ts';
+import { MISSING, makeBridge, type Person, statusOf, Town } from './people.ts';
 
 interface Row {
   readonly by: string;
@@ -130,7 +130,7 @@ async function guestUp(home: string): Promise<void> {
 describe.skipIf(MISSING !== undefined)(`who runs as what${MISSING ? ` (left out: ${MISSING})` : ''}`, () => {
   it('a member of the group, whose guest boots from a device and has a tap in a bridge', async () => {
     const device = town.loop(makeDisk(), true);
-    const network = await Network.make(town.dir, member);
+    const network = await makeBridge(town.dir, member);
     try {
       const file = town.built.write(
         join(member.home, 'vm.yaml'),
@@ -169,7 +169,7 @@ describe.skipIf(MISSING !== undefined)(`who runs as what${MISSING ? ` (left out:
 
   it('who may call the helper, whose guest boots from a device of root’s alone and is on a bridge', async () => {
     const device = town.loop(makeDisk(), false);
-    const network = await Network.make(town.dir, member);
+    const network = await makeBridge(town.dir, member);
     const helper = new Helper(town);
     try {
       helper.makeKnown(member);

@@ -1,7 +1,8 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Built, type Ran } from '../cli/built.ts';
+import { Namespace } from './namespace.ts';
 
 /** What keeps these tests from being run here; undefined where nothing does. */
 export const MISSING =
@@ -116,44 +117,23 @@ export class Town {
   }
 }
 
-/** A network and a /dev/net/tun of their own, with a bridge and in it a tap that is somebody's. */
-export class Network {
-  readonly #holder: ChildProcess;
+/** A network, with a /dev/net/tun that is everybody's, as udev makes it; in a container the node may be root's alone. */
+export function makeNetwork(dir: string, script: string): Promise<Namespace> {
+  const tun = join(dir, 'tun');
+  rmSync(tun, { force: true });
+  return Namespace.make(
+    ['--net', '--mount'],
+    `mknod ${tun} c 10 200 && chmod 666 ${tun} && mkdir -p /dev/net && mount --bind ${tun} /dev/net/tun && ${script}`,
+  );
+}
 
-  private constructor(holder: ChildProcess) {
-    this.#holder = holder;
-  }
-
-  static async make(dir: string, owner: Person): Promise<Network> {
-    const tun = join(dir, 'tun');
-    rmSync(tun, { force: true });
-    // In a container the node may be root's alone; on a host udev makes it everybody's.
-    const script = `mknod ${tun} c 10 200 && chmod 666 ${tun} && mkdir -p /dev/net && mount --bind ${tun} /dev/net/tun && mount -t sysfs sysfs /sys &&
-ip link set lo up && ip link add br0 type bridge && ip link set br0 up &&
-ip tuntap add dev tap0 mode tap user ${owner.name} vnet_hdr && ip link set tap0 master br0 up && echo ready && exec cat`;
-    const holder = spawn('unshare', ['--net', '--mount', 'sh', '-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });
-    await new Promise<void>((resolve, reject) => {
-      holder.stdout?.once('data', () => resolve());
-      holder.once('exit', () => reject(new Error('no network could be made')));
-    });
-    return new Network(holder);
-  }
-
-  /** The words before a program that is to be in it. */
-  get inside(): string[] {
-    return ['nsenter', `--target=${this.#holder.pid}`, '--net', '--mount', '--wd=/'];
-  }
-
-  run(...argv: string[]): string {
-    const [program = '', ...args] = [...this.inside, ...argv];
-    return execFileSync(program, args, { encoding: 'utf8' });
-  }
-
-  async remove(): Promise<void> {
-    const gone = new Promise((resolve) => this.#holder.once('exit', resolve));
-    this.#holder.stdin?.end();
-    await gone;
-  }
+/** A network with a bridge, and in it a tap that is somebody's. */
+export function makeBridge(dir: string, owner: Person): Promise<Namespace> {
+  return makeNetwork(
+    dir,
+    `mount -t sysfs sysfs /sys && ip link set lo up && ip link add br0 type bridge && ip link set br0 up &&
+ip tuntap add dev tap0 mode tap user ${owner.name} vnet_hdr && ip link set tap0 master br0 up`,
+  );
 }
 
 /** What /proc/PID/status says of a process, by field. */

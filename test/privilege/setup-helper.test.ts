@@ -40,7 +40,7 @@ describe.skipIf(NO_SYSTEM !== undefined)(`setup helper${NO_SYSTEM ? ` (left out:
   beforeEach(async () => {
     const dir = join(town.dir, 'system');
     mkdirSync(dir, { recursive: true });
-    system = await System.make(dir);
+    system = await System.overlay(dir);
   });
   afterEach(async () => {
     town.as(alice, town.ezvm('stop', '--force', 'vm'), system.inside);

@@ -2,13 +2,14 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeGuestDisk } from '../guests/boot-sector.ts';
-import { MISSING, Network, type Person, Town } from './people.ts';
+import type { Namespace } from './namespace.ts';
+import { MISSING, makeBridge, type Person, Town } from './people.ts';
 
 let town: Town;
 let owner: Person;
 let stranger: Person;
 let device: string;
-let network: Network;
+let network: Namespace;
 beforeAll(async () => {
   if (MISSING !== undefined) return;
   town = new Town();
@@ -17,7 +18,7 @@ beforeAll(async () => {
   const disk = join(town.dir, 'disk.img');
   writeGuestDisk(disk, 'plain');
   device = town.loop(disk, true);
-  network = await Network.make(town.dir, owner);
+  network = await makeBridge(town.dir, owner);
   const { exit, err } = start(owner);
   expect(exit, err).toBe(0);
 });

@@ -1,4 +1,5 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
+import { Namespace } from './namespace.ts';
 import { MISSING } from './people.ts';
 
 /** What keeps a system from being made; undefined where nothing does. */
@@ -9,32 +10,11 @@ export const NO_SYSTEM =
     : 'no overlay of the system can be made');
 
 /** This machine's own system, as it looks to a few processes: what they change in /etc, /usr and /var is gone in the end. */
-export class System {
-  readonly #holder: ChildProcess;
-
-  private constructor(holder: ChildProcess) {
-    this.#holder = holder;
-  }
-
+export class System extends Namespace {
   /** @param dir an empty folder to work in */
-  static async make(dir: string): Promise<System> {
-    const script = `${overlay(dir, ['etc', 'usr', 'var'])} && echo ready && exec cat`;
-    const holder = spawn('unshare', ['--mount', 'sh', '-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });
-    await new Promise<void>((resolve, reject) => {
-      holder.stdout?.once('data', () => resolve());
-      holder.once('exit', () => reject(new Error('no overlay of the system could be made')));
-    });
-    return new System(holder);
-  }
-
-  /** The words before a program that is to be in it. */
-  get inside(): string[] {
-    return ['nsenter', `--target=${this.#holder.pid}`, '--mount', '--wd=/'];
-  }
-
-  run(...argv: string[]): string {
-    const [program = '', ...args] = [...this.inside, ...argv];
-    return execFileSync(program, args, { encoding: 'utf8', maxBuffer: 1 << 26 });
+  static async overlay(dir: string): Promise<System> {
+    const flags = ['--mount'];
+    return new System(await Namespace.hold(flags, overlay(dir, ['etc', 'usr', 'var'])), flags);
   }
 
   /** What each file below these folders is: mode, owner, and bytes or target. */
@@ -50,12 +30,6 @@ export class System {
       found.set(path, `${found.get(path) ?? ''} ${what}`);
     }
     return found;
-  }
-
-  async remove(): Promise<void> {
-    const gone = new Promise((resolve) => this.#holder.once('exit', resolve));
-    this.#holder.stdin?.end();
-    await gone;
   }
 }
 

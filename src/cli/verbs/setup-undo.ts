@@ -17,12 +17,13 @@ export const verb: Verb = {
     refuseUnlessRoot(root);
     const { files, undo } = readSetup(root);
     if (root === '/' && files.some(({ path }) => path === HELPER)) releaseDevices(HELPER);
+    const bound = files.some(({ path }) => path.endsWith('-vfio-bind.rules'));
     const changed = undoSetup(root);
     context.report([...(await undoActivation(root, undo, files)), ...changed.map(leftAlone)]);
     context.err(
       files.length === 0
         ? 'there was nothing to undo\n'
-        : `everything${changed.length > 0 ? ' else' : ''} is as it was\n`,
+        : `everything${changed.length > 0 ? ' else' : ''} is as it was${bound ? '; devices that vfio-pci has stay with it until the next boot' : ''}\n`,
     );
     return EXIT.ok;
   },

@@ -43,7 +43,9 @@ export function gatherNeeds(plans: readonly Plan[]): HostNeeds {
         driver === 'usb-host' && typeof vendor === 'number' && typeof product === 'number' ? [{ vendor, product }] : [],
       ),
     ),
-    sharedMemory: sorted(memory.filter((path) => path.startsWith('/dev/shm/'))),
+    sharedMemory: sorted(
+      plans.flatMap(({ steps }) => steps.flatMap((step) => (step.do === 'memory-file' ? step.path : []))),
+    ),
     kvmfr: memory.some((path) => path.startsWith('/dev/kvmfr')),
     inputs: sorted(propsOf(options, 'object').flatMap(({ evdev }) => (typeof evdev === 'string' ? evdev : []))),
     vhost: propsOf(options, 'netdev').some(({ vhost }) => vhost === true),

@@ -46,7 +46,7 @@ function networkManagerTap({ name, queues }: HostNeeds['taps'][number], { user, 
   return [
     bridge === undefined
       ? connection(name, 'tun', [], [...tun, ...NO_ADDRESS])
-      : connection(name, 'tun', [`controller=${bridge}`, 'port-type=bridge'], tun),
+      : connection(name, 'tun', [`master=${bridge}`, 'slave-type=bridge'], tun),
   ];
 }
 
@@ -60,7 +60,7 @@ function refuseStrange(name: string): void {
 
 const NO_ADDRESS = ['[ipv4]', 'method=disabled', '[ipv6]', 'method=disabled'];
 
-/** NetworkManager reads no connection that others than root could read. */
+/** NetworkManager reads no connection that others than root could read. Up to 1.44 it knows no `controller` (seen with 1.42). */
 function connection(name: string, type: string, role: readonly string[], more: readonly string[]): Made {
   const id = `ezvm-${name}`;
   const head = ['[connection]', `id=${id}`, `uuid=${stableUuid(id)}`, `type=${type}`, `interface-name=${name}`];
