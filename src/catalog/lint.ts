@@ -235,6 +235,7 @@ function faultIn(spec: ParamSpec, given: NonNullable<ParamSpec['default']>): str
 /** The values that a table or a condition over a name has to reckon with; undefined for those without end. */
 function valuesOf(device: DeviceTemplate, name: string, known: Known): readonly string[] | undefined {
   const { features, sections } = known;
+  if (name === 'vm.gl' || name === 'host.gl') return ['on', 'off'];
   if (name === 'vm.accel') return ['kvm', 'hvf', 'tcg'];
   if (name.startsWith('section.')) return sections.includes(name.slice('section.'.length)) ? ['on', 'off'] : [];
   if (name.startsWith('board.')) return features.includes(name.slice('board.'.length)) ? ['on', 'off'] : [];
@@ -294,7 +295,7 @@ function wantedBy(
   known: Known,
 ): readonly string[] | undefined {
   if (typeof by !== 'string') return by.every((name) => device.params[name]) ? ['set', 'unset'] : undefined;
-  if (/^(vm|board)\./.test(by)) return valuesOf(device, by, known);
+  if (/^(vm|host|board)\./.test(by)) return valuesOf(device, by, known);
   if (!device.params[by] && !tables.includes(by)) return undefined;
   const { type, of, default: fallback = null, required } = device.params[by] ?? {};
   const values = valuesOf(device, by, known);

@@ -43,6 +43,8 @@ export interface HostFacts {
   readonly virtiofsd?: VirtiofsdFacts;
   /** The session a window needs; empty strings are left out. */
   readonly session: { readonly [variable: string]: string };
+  /** Devices of GPUs that draw without a screen, such as /dev/dri/renderD128; absent where nobody looked. */
+  readonly renderNodes?: readonly string[];
   /** What can play sound, best first, as QEMU names its back-ends: `pipewire`, `pa`, `alsa`. */
   readonly sound: readonly string[];
 }

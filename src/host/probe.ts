@@ -11,7 +11,7 @@ import { askAboutBridges, findHelper } from './helper.ts';
 import { lookAtKvm } from './kvm.ts';
 import { probePaths } from './paths.ts';
 import { findProgram, findPrograms, isExecutable, noProgram, programDirs } from './programs.ts';
-import { findSession, findSound } from './session.ts';
+import { findRenderNodes, findSession, findSound } from './session.ts';
 
 /** What a probe needs to be told. */
 export interface ProbeRequest {
@@ -86,6 +86,7 @@ export async function probeHost(request: ProbeRequest): Promise<Probed> {
     firmware: firmware.descriptors,
     paths: found,
     session,
+    renderNodes: findRenderNodes(),
     sound: findSound(session),
   };
   return { facts, diagnostics };

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { greetX, refusalIn } from './x-server.ts';
 
@@ -38,6 +38,18 @@ export function findSound(session: Session, devices = '/dev/snd'): string[] {
     ...(session['PULSE_SERVER'] !== undefined || isSocket(pulse) ? ['pa'] : []),
     ...(existsSync(`${devices}/timer`) ? ['alsa'] : []),
   ];
+}
+
+/** Devices of GPUs that draw without a screen, in the order in which QEMU would look at them. */
+export function findRenderNodes(directory = '/dev/dri'): string[] {
+  try {
+    return readdirSync(directory)
+      .filter((name) => /^renderD\d+$/.test(name))
+      .sort()
+      .map((name) => `${directory}/${name}`);
+  } catch {
+    return [];
+  }
 }
 
 /** Why something of a session cannot be used, in words. */

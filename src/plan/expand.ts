@@ -1,8 +1,10 @@
 import type { LetTable, ProgramEntry, SidecarEntry, When } from '../catalog/template.ts';
 import { formatSize } from '../core/size.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
+
 import { boardHas } from './board-gate.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from './device.ts';
+import { drawsWithGl, hasGl } from './gl.ts';
 import type { Sidecar } from './plan.ts';
 import { judgeNeeds } from './version-gate.ts';
 
@@ -21,6 +23,8 @@ export function namesOf(device: PlannedDevice, resolved: Resolved, context: Plan
     'vm.state': context.stateDir,
     'vm.shared-memory': context.spec.devices.some(({ template }) => template['shared-memory']),
     'vm.accel': context.accel,
+    'vm.gl': drawsWithGl(context),
+    'host.gl': hasGl(context),
     'board.*': context.board === undefined,
     'boot-index': bootIndex(device, context),
     'slot.bus': device.slot?.bus ?? null,

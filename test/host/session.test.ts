@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { findBusFault, findScreenFault, findSession, findSound } from '../../src/host/session.ts';
+import { findBusFault, findRenderNodes, findScreenFault, findSession, findSound } from '../../src/host/session.ts';
 import { openScreen, XVFB } from '../accept/screen.ts';
 import { scratch } from './scratch.ts';
 
@@ -51,6 +51,15 @@ describe('sound', () => {
     writeFileSync(join(dir, 'pipewire-0'), '');
     expect(findSound({ XDG_RUNTIME_DIR: dir }, '/nowhere')).toEqual([]);
     expect(findSound({ XDG_RUNTIME_DIR: join(dir, 'pipewire-0') }, '/nowhere')).toEqual([]);
+  });
+});
+
+describe('GPUs that draw without a screen', () => {
+  it('are known by their devices', () => {
+    const dir = scratch();
+    expect(findRenderNodes(join(dir, 'nowhere'))).toEqual([]);
+    for (const name of ['renderD129', 'card0', 'renderD128', 'by-path']) writeFileSync(join(dir, name), '');
+    expect(findRenderNodes(dir)).toEqual([`${dir}/renderD128`, `${dir}/renderD129`]);
   });
 });
 

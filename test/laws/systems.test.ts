@@ -35,6 +35,13 @@ describe.each(['laptop', 'bare'])('on the host %s', (host) => {
   });
 });
 
+describe.each(systems)('the template of the system %s', (system) => {
+  it('says how much memory and how many cores it asks for, and who says so', () => {
+    const text = readFileSync(join(CHECKOUT, 'templates', 'os', `${system}.yaml`), 'utf8');
+    expect(text).toMatch(/^# .*\n(#.*\n)*minimum: \{ memory: \d+[MG], cores: \d+ \}$/m);
+  });
+});
+
 describe('L9', () => {
   it('has every template in a golden', () => {
     const used = new Set<string>();
