@@ -26,6 +26,8 @@ END
   if [ "$manager" = pacman ] || grep -qs '^ID.*ubuntu' /etc/os-release; then echo 'zstd zstd zstd zstd'; fi
   [ "$mode" = test ] || return 0
   if [ "$manager" = dnf ]; then echo '/usr/lib64/libasan.so.8 - libasan -' && echo '/usr/lib64/libubsan.so.1 - libubsan -'; fi
+  # An iSCSI target. Debian's would start at once; test/qemus.mjs unpacks it elsewhere.
+  if [ "$manager" = dnf ]; then echo 'tgtd - scsi-target-utils -'; fi
   # Sound servers and a message bus that tests start for themselves. Elsewhere packages of one would replace the desktop's own.
   if [ "$manager" = apt-get ]; then
     echo 'pipewire pipewire - -' && echo 'pipewire-pulse pipewire-pulse - -' && echo 'jackd jackd2 - -' && echo 'dbus-daemon dbus-daemon,dbus - -'
@@ -41,6 +43,7 @@ qemu-system-aarch64 qemu-system-arm qemu-system-aarch64-core qemu-system-aarch64
 /usr/share/AAVMF/AAVMF_CODE.fd,/usr/share/edk2/aarch64 qemu-efi-aarch64 edk2-aarch64 edk2-aarch64
 /usr/lib/x86_64-linux-gnu/qemu/ui-gtk.so,/usr/lib64/qemu/ui-gtk.so,/usr/lib/qemu/ui-gtk.so qemu-system-gui qemu-ui-gtk qemu-ui-gtk
 /usr/lib/x86_64-linux-gnu/qemu/ui-spice-core.so,/usr/lib64/qemu/ui-spice-core.so,/usr/lib/qemu/ui-spice-core.so qemu-system-modules-spice,qemu-system-common qemu-ui-spice-core qemu-ui-spice-core
+/usr/lib/x86_64-linux-gnu/qemu/block-iscsi.so,/usr/lib64/qemu/block-iscsi.so,/usr/lib/qemu/block-iscsi.so qemu-block-extra qemu-block-iscsi qemu-block-iscsi
 /usr/lib/x86_64-linux-gnu/libEGL.so.1,/usr/lib64/libEGL.so.1,/usr/lib/libEGL.so.1 libegl1 libglvnd-egl libglvnd
 /usr/lib/x86_64-linux-gnu/dri,/usr/lib64/dri,/usr/lib/dri libgl1-mesa-dri mesa-dri-drivers mesa
 Xvfb xvfb xorg-x11-server-Xvfb xorg-server-xvfb

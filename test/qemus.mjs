@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Gets the QEMUs of other Debian releases, for the tests that start every option in each of them, and the Looking Glass
-// client that only the newest has. Packages are downloaded and unpacked into a folder of the user's cache, never installed;
+// Gets the QEMUs of other Debian releases, for the tests that start every option in each of them, the Looking Glass client
+// that only the newest has, and an iSCSI target, whose package would start a server on this machine. Packages are downloaded and unpacked into a folder of the user's cache, never installed;
 // any user can run it.
 //
 //   node test/qemus.mjs               gets what is not there yet
@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util';
 /** The releases, and what they are called for people. */
 const SUITES = { trixie: 'Debian 13', sid: 'Debian unstable' };
 const PACKAGES =
-  'qemu-system-x86 qemu-system-gui qemu-system-modules-spice qemu-system-modules-opengl libpipewire-0.3-modules ovmf'.split(
+  'qemu-system-x86 qemu-system-gui qemu-system-modules-spice qemu-system-modules-opengl qemu-block-extra libpipewire-0.3-modules ovmf tgt'.split(
     ' ',
   );
 /** The greater part of what the packages bring, and nothing that QEMU reads. */
@@ -30,6 +30,8 @@ const CLIENT_PACKAGES = ['looking-glass-client', 'fonts-dejavu-core'];
 
 /** Below a release's root. */
 const QEMU = 'usr/bin/qemu-system-x86_64';
+const ISCSI = 'usr/lib/x86_64-linux-gnu/qemu/block-iscsi.so';
+const TARGET = { tgtd: 'usr/sbin/tgtd', tgtadm: 'usr/sbin/tgtadm' };
 const CLIENT = 'usr/bin/looking-glass-client';
 const LOADER = 'usr/lib64/ld-linux-x86-64.so.2';
 
@@ -59,7 +61,8 @@ function describe(suite) {
 
 function isWhole(suite) {
   const { binary, client } = describe(suite);
-  return binary !== undefined && (client !== undefined || !WITH_CLIENT.includes(suite));
+  const isComplete = [ISCSI, TARGET.tgtd].every((each) => fs.existsSync(join(placeOf(suite), 'root', each)));
+  return binary !== undefined && isComplete && (client !== undefined || !WITH_CLIENT.includes(suite));
 }
 
 function reasonFile(suite) {
@@ -73,7 +76,7 @@ function provide(suite) {
   let reason = unfit();
   try {
     if (reason === undefined) {
-      process.stderr.write(`getting the QEMU of ${SUITES[suite]}, a download of less than 200 MB, into ${place}\n`);
+      process.stderr.write(`getting the QEMU of ${SUITES[suite]}, a download of less than 250 MB, into ${place}\n`);
       getQemu(suite, place);
       fs.rmSync(reasonFile(suite), { force: true });
       return;
@@ -218,6 +221,7 @@ function writeStarters(suite, folder, place) {
     fs.writeFileSync(join(folder, name), `${lines.join('\n')}\n`, { mode: 0o755 });
   };
   write('qemu-system-x86_64', QEMU, `-L '${share}/qemu'`, `-L '${share}/seabios'`);
+  for (const [name, program] of Object.entries(TARGET)) write(name, program);
   if (WITH_CLIENT.includes(suite)) write('looking-glass-client', CLIENT);
 }
 

@@ -52,8 +52,11 @@ function takeFirstFree(words: readonly string[], known: readonly PciFacts[], tak
   const named = words.flatMap((word) => namedBy(word, known));
   const isLeft = (device: readonly PciFacts[]): boolean => !device.some(({ address }) => taken.includes(address));
   const left = named.filter(isLeft);
-  // Where there is none, the first shows what is wrong.
-  const chosen = left.find((device) => device.every(({ fault }) => fault === undefined)) ?? left[0] ?? named[0];
+  const isFree = (device: readonly PciFacts[]): boolean => device.every(({ fault }) => fault === undefined);
+  // The setuid helper may lend what a driver of the host's has. Where there is none at all, the first shows what is wrong.
+  const isClosed = (device: readonly PciFacts[]): boolean =>
+    device.every(({ fault, closed }) => fault === undefined || closed === true);
+  const chosen = left.find(isFree) ?? left.find(isClosed) ?? left[0] ?? named[0];
   return {
     functions: chosen ?? [],
     others: named.filter((one) => one !== chosen && isLeft(one)),

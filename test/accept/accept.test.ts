@@ -12,7 +12,7 @@ import { variationsOf, versionOf } from './variations.ts';
 
 const ACCEPTED: Verdict = { status: 'prelaunch', complaints: [] };
 
-const ports = await freePorts(150 * QEMUS.length);
+const ports = await freePorts(300 * QEMUS.length);
 
 function keyvalArgv(plan: Plan, { qemu }: HostFacts): string[] {
   const version = qemu?.version ?? { major: 10, minor: 0, micro: 0 };

@@ -20,7 +20,7 @@ const { facts } = await probeHost({
 });
 const here: HostFacts = { ...facts, kvm: { usable: false, reason: 'these tests do without it' } };
 const installed = facts.qemu?.arch === 'aarch64';
-const ports = await freePorts(150);
+const ports = await freePorts(300);
 const EMPTY = emptyVm('machine: virt\nfirmware: none\ngpu: virtio-gpu\n');
 
 describe.skipIf(!installed)(

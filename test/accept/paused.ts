@@ -9,6 +9,7 @@ import type { Plan } from '../../src/plan/plan.ts';
 import type { QemuOption } from '../../src/qemu/option.ts';
 import { connectQmp, type QmpClient } from '../../src/qemu/qmp.ts';
 import { openDesktop } from './desktop.ts';
+import { targetsOf } from './iscsi.ts';
 
 /** What a QEMU said of a command line. */
 export interface Verdict {
@@ -101,6 +102,12 @@ export function startPaused(
         const server = bound([...words, '--pid-file', ready], ['ignore', 'ignore', 'ignore']);
         sidecars.push(server);
         await appears(ready, server);
+      }
+      for (const target of targetsOf(plan)) {
+        const server = bound(target.argv, ['ignore', 'ignore', 'ignore']);
+        sidecars.push(server);
+        await appears(target.control, server, isListening);
+        await target.furnish();
       }
       return await judge(argv, ask);
     } finally {

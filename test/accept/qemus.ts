@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +5,7 @@ import { afterAll } from 'vitest';
 import type { HostFacts } from '../../src/host/facts.ts';
 import { type ProbeRequest, probeHost } from '../../src/host/probe.ts';
 import { formatVersion } from '../../src/qemu/option.ts';
-import { CHECKOUT } from '../checkout.ts';
+import { OTHERS } from './others.ts';
 
 /** A QEMU that can be started here; `title` is its version and whose it is. */
 export interface Qemu {
@@ -15,20 +14,8 @@ export interface Qemu {
   readonly facts: HostFacts;
 }
 
-/** As test/qemus.mjs lists them: where it is, or why not. */
-interface Listed {
-  readonly release: string;
-  readonly binary?: string;
-  readonly firmware?: string;
-  readonly reason?: string;
-}
-
 const root = mkdtempSync(join(tmpdir(), 'ezvm-accept-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
-
-const others = JSON.parse(
-  execFileSync(process.execPath, [join(CHECKOUT, 'test', 'qemus.mjs'), '--list'], { encoding: 'utf8' }),
-) as Listed[];
 
 async function probe(owner: string, settings: NonNullable<ProbeRequest['settings']>): Promise<Qemu> {
   const env = { ...process.env, XDG_CACHE_HOME: join(root, 'cache') };
@@ -47,13 +34,13 @@ async function probe(owner: string, settings: NonNullable<ProbeRequest['settings
 /** This machine's QEMU and those of other releases, each version once. */
 export const QEMUS: readonly Qemu[] = await Promise.all([
   probe('this machine', {}),
-  ...others.flatMap(({ release, binary, firmware }) =>
+  ...OTHERS.flatMap(({ release, binary, firmware }) =>
     binary === undefined || firmware === undefined ? [] : [probe(release, { qemu: binary, firmwareDirs: [firmware] })],
   ),
 ]);
 
 /** The QEMUs that were not to be had, each with the reason. */
-export const ABSENT: readonly string[] = others.flatMap(({ release, reason }) =>
+export const ABSENT: readonly string[] = OTHERS.flatMap(({ release, reason }) =>
   reason === undefined ? [] : [`the QEMU of ${release} (left out: ${reason})`],
 );
 

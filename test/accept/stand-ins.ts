@@ -17,6 +17,7 @@ import { targetOf } from '../../src/plan/combine.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { QemuOption, QemuProps } from '../../src/qemu/option.ts';
 import { RUNNING } from './desktop.ts';
+import { lackOfTarget } from './iscsi.ts';
 import { XVFB } from './screen.ts';
 
 const MIB = 1024 * 1024;
@@ -37,7 +38,7 @@ export function lack({ name, args }: QemuOption, facts: HostFacts): string | und
   if (typeof args !== 'object') return undefined;
   switch (`${name} ${args['type'] ?? args['driver'] ?? args['accel'] ?? args['qom-type'] ?? ''}`) {
     case 'blockdev iscsi':
-      return 'no iSCSI target';
+      return lackOfTarget(String(args['portal']), facts);
     case 'blockdev nbd': {
       const { host = '127.0.0.1' } = args['server'] as QemuProps;
       return host === '127.0.0.1' ? undefined : `no server at ${host}`;
@@ -232,6 +233,9 @@ export function furnish(plan: Plan, dir: string): void {
       const socket = end?.['path'];
       if (typeof socket === 'string' && socket.startsWith(dir)) mkdirSync(dirname(socket), { recursive: true });
     }
+    const { 'qom-type': type, file } = args;
+    if (type === 'secret' && String(file).startsWith(dir))
+      make(String(file), () => writeFileSync(String(file), 'secret'));
     if (name !== 'blockdev') continue;
     const path = (args['file'] as QemuProps | undefined)?.['filename'];
     if (typeof path === 'string' && path.startsWith(dir)) make(path, () => makeImage(path, String(args['driver'])));

@@ -64,6 +64,10 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
           net: '192.168.76.0/24',
           host: '127.0.0.1',
           'tls-hostname': 'localhost',
+          portal: `127.0.0.1:${name === 'portal' ? port() : 0}`,
+          user: 'alice',
+          target: 'iqn.2004-04.com.example:storage',
+          'initiator-name': 'iqn.2008-11.org.linux-kvm:vm',
           label: 'LABEL',
           name: 'opt/it\'s, a="b"',
         }[name] ?? `it's, a="b" ö`
@@ -98,13 +102,17 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
 export function requiredOf({ template: { params } }: DeviceType, surroundings: Surroundings): Values {
   return Object.fromEntries(
     Object.entries(params)
-      .filter(([, spec]) => isRequired(spec))
+      .filter(([name, spec]) => isRequired(name, spec))
       .map(([name, spec]) => [name, given(name, spec, surroundings)]),
   );
 }
 
-/** A device of the host's is none here, whatever its default is, and QEMU would make a file of that name; a port is taken. */
-function isRequired({ type, required, default: fallback }: ParamSpec): boolean {
+/**
+ * A device of the host's is none here, whatever its default is, and QEMU would make a file of that name; a port is taken; the
+ * iSCSI target has no disk as number 0.
+ */
+function isRequired(name: string, { type, required, default: fallback }: ParamSpec): boolean {
+  if (name === 'lun') return true;
   if (required === true || (type === 'port' && fallback !== undefined)) return true;
   return type === 'path' && String(fallback).startsWith('/dev/');
 }
@@ -126,9 +134,9 @@ export function variationsOf(device: DeviceType): Variation[] {
     template: { params },
   } = device;
   const specs = Object.entries(params);
-  const fill = (wanted: (spec: ParamSpec) => boolean, more: Values) => (surroundings: Surroundings) => ({
+  const fill = (wanted: (name: string, spec: ParamSpec) => boolean, more: Values) => (surroundings: Surroundings) => ({
     ...Object.fromEntries(
-      specs.filter(([, spec]) => wanted(spec)).map(([key, spec]) => [key, given(key, spec, surroundings)]),
+      specs.filter(([key, spec]) => wanted(key, spec)).map(([key, spec]) => [key, given(key, spec, surroundings)]),
     ),
     ...more,
   });
@@ -143,12 +151,12 @@ export function variationsOf(device: DeviceType): Variation[] {
       : [];
   return [
     { label: 'as it comes', values: fill(isRequired, {}) },
-    ...(open.some(([, spec]) => !isRequired(spec))
+    ...(open.some(([key, spec]) => !isRequired(key, spec))
       ? [
           {
             label: 'with all that can be given',
             values: (surroundings: Surroundings) =>
-              compatible(device, fill((spec) => !choicesOf(spec) && isOfPcs(spec), {})(surroundings)),
+              compatible(device, fill((_, spec) => !choicesOf(spec) && isOfPcs(spec), {})(surroundings)),
           },
         ]
       : []),
@@ -161,7 +169,10 @@ export function variationsOf(device: DeviceType): Variation[] {
         .join(', '),
       values: (surroundings: Surroundings) =>
         // What several values together refuse is tried as it is; what was only added to them gives way.
-        ({ ...compatible(device, fill((spec) => !choicesOf(spec), row as Values)(surroundings)), ...(row as Values) }),
+        ({
+          ...compatible(device, fill((_, spec) => !choicesOf(spec), row as Values)(surroundings)),
+          ...(row as Values),
+        }),
     })),
   ];
 }

@@ -123,6 +123,17 @@ describe('the first free of several', () => {
     expect(handed(made)).toEqual(['pci0.0 0000:03:00.0', 'pci0.1 0000:03:00.1']);
   });
 
+  it('is one that the helper could lend, where none is free', () => {
+    const facts: HostFacts = {
+      ...LAPTOP,
+      pci: [
+        { address: '0000:07:10.0', id: '8086:1565', fault: 'another VM has it' },
+        { address: '0000:07:10.2', id: '8086:1565', fault: "the host's driver has it", closed: true },
+      ],
+    };
+    expect(handed(plan('[{ pci: "8086:1565", take: first-free }]', facts))).toEqual(['pci0.0 0000:07:10.2']);
+  });
+
   it('is the first there is where none is free, which a start then refuses', () => {
     const made = plan('[{ pci: ["0000:04:00", "0000:05:00.0"], take: first-free }]', TWO_CARDS);
     expect(handed(made)).toEqual(['pci0.0 0000:04:00.0', 'pci0.1 0000:04:00.1']);
