@@ -246,6 +246,7 @@ describe('a disk', () => {
     '/vm/plain': { kind: 'file', readable: true, writable: true, format: 'qcow2' },
     '/vm/lies.raw': { kind: 'file', readable: true, writable: true, format: 'qcow2' },
     '/vm/lies.img': { kind: 'file', readable: true, writable: true, format: 'qcow2' },
+    '/vm/guest.disk': { kind: 'file', readable: true, writable: true, format: 'vmdk' },
   };
   it.each([
     ['/dev/vm1/disk', 'raw', 'host_device', 0],
@@ -256,9 +257,11 @@ describe('a disk', () => {
     ['a.vhd', 'vpc', 'file', 0],
     ['a.img', 'raw', 'file', 0],
     ['a', 'raw', 'file', 0],
-    ['plain', 'qcow2', 'file', 0],
+    // A guest writes what it likes to the beginning of its raw disk.
+    ['plain', 'raw', 'file', 1],
+    ['guest.disk', 'raw', 'file', 1],
     ['lies.raw', 'raw', 'file', 1],
-    ['lies.img', 'qcow2', 'file', 1],
+    ['lies.img', 'raw', 'file', 1],
     ['a.constructor', 'raw', 'file', 0],
     ['a.__proto__', 'raw', 'file', 0],
     ['dir.qcow2/a', 'raw', 'file', 0],
@@ -268,6 +271,21 @@ describe('a disk', () => {
     expect(
       made.plan.requirements.filter((each) => each.kind === 'unmet' && each.code === 'format-unclear'),
     ).toHaveLength(doubts);
+  });
+
+  it('that is told by its contents alone is refused until its format is written', () => {
+    const made = make('disks: [plain, { file: plain, format: qcow2, read-only: on }]\n', { ...LAPTOP, paths: PATHS });
+    expect(
+      made.plan.requirements.flatMap((each) =>
+        each.kind === 'unmet' && each.code === 'format-unclear' ? [[each.message, each.help]] : [],
+      ),
+    ).toEqual([
+      [
+        'disk0: /vm/plain looks like qcow2, which its name does not say',
+        'write `format: qcow2` if that is right, `format: raw` if the guest wrote it',
+      ],
+    ]);
+    expect(option(made, 'blockdev', 'disk1')).toMatchObject({ driver: 'qcow2' });
   });
 
   describe('that are to be made', () => {

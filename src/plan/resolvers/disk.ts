@@ -17,7 +17,7 @@ const FORMAT_BY_ENDING: ReadonlyMap<string, string> = new Map([
 /** Formats that can be laid over another image. */
 const LAYERED = ['qcow2', 'vmdk'];
 
-/** Needs code because an image's format is told by its name and by looking into it, and one that is missing may be made. */
+/** Needs code because an image's format is told by its name and held against its contents, and one that is missing may be made. */
 export function resolveDisk(device: PlannedDevice, context: PlanContext): Resolved {
   const file = param<string>(device, 'file') ?? '';
   const format = chooseFormat(device, 'file', 'format', context);
@@ -127,26 +127,24 @@ function compareImage(device: PlannedDevice, file: string, { facts, note, requir
 }
 
 /**
- * A format given or told by the name stands. Only then are the first bytes asked, and never against the name: a guest can
- * write a qcow2 header into its raw disk and have the next start open files of the host for it.
+ * A format given or told by the name stands, and a name that tells none is that of a raw image. The first bytes are only
+ * compared with it: a guest can write a qcow2 header into its raw disk and have the next start open files of the host for it.
  */
 function chooseFormat(device: PlannedDevice, key: string, formatKey: string, context: PlanContext): string {
   const file = param<string>(device, key) ?? '';
   const given = param<string>(device, formatKey) ?? 'auto';
-  const found = context.facts.paths[file]?.format;
   if (given !== 'auto') return given;
   if (protocolOf(file, context) === 'host_device') return 'raw';
   const named = FORMAT_BY_ENDING.get(/\.([^./]+)$/.exec(file)?.[1]?.toLowerCase() ?? '');
-  if (found !== undefined && found !== (named ?? 'raw')) {
-    if (named !== undefined || /\.(img|bin)$/i.test(file))
-      context.require({
-        kind: 'unmet',
-        code: 'format-unclear',
-        message: `${device.id}: ${file} looks like ${found}, though its name says ${named ?? 'raw'}`,
-        origin: device.params[key]?.origin,
-        help: `write \`${formatKey}: ${found}\` if that is right, \`${formatKey}: ${named ?? 'raw'}\` if the guest wrote it`,
-      });
-    return named ?? found;
-  }
-  return named ?? 'raw';
+  const format = named ?? 'raw';
+  const { format: found = format } = context.facts.paths[file] ?? {};
+  if (found !== format)
+    context.require({
+      kind: 'unmet',
+      code: 'format-unclear',
+      message: `${device.id}: ${file} looks like ${found}, ${named === undefined ? 'which its name does not say' : `though its name says ${named}`}`,
+      origin: device.params[key]?.origin,
+      help: `write \`${formatKey}: ${found}\` if that is right, \`${formatKey}: ${format}\` if the guest wrote it`,
+    });
+  return format;
 }
