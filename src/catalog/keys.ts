@@ -19,8 +19,8 @@ export const KEYS: { readonly [key: string]: KeySpec } = {
   description: { summary: 'A line for people', example: 'description: For the office' },
   vars: { summary: 'Names for `${vars.name}`', example: 'vars: { seat: 2 }' },
   defaults: {
-    summary: 'Values for every item of a section, or for those of one `type`',
-    example: 'defaults: { disks: { cache: none } }',
+    summary: 'Values for every item of a section, and under a type for those of it',
+    example: 'defaults: { disks: { cache: none, cdrom: { bus: usb } } }',
   },
   'run.stop-timeout': {
     summary: 'Seconds that an orderly shutdown may take before `ezvm stop` gives up; 90 without one',

@@ -129,13 +129,13 @@ export class DeviceValidator {
   }
 
   #params(section: SectionSpec, template: DeviceTemplate, label: string, given: Tree): { [name: string]: SpecValue } {
-    const fallbacks = this.#merged['defaults'];
-    const group = fallbacks === undefined || fallbacks instanceof Leaf ? undefined : fallbacks[section.name];
-    const shared = group !== undefined && isMeantFor(group, template.type) ? group : undefined;
+    const shared = treeIn(treeIn(this.#merged, 'defaults'), section.name);
+    const ofType = treeIn(shared, template.type);
     const params: { [name: string]: SpecValue } = {};
     for (const [name, spec] of Object.entries(template.params)) {
-      const own = given[name];
-      const value = own !== undefined ? own : shared === undefined || shared instanceof Leaf ? undefined : shared[name];
+      // A type may be called as a parameter is: `bridge`.
+      const isType = treeIn(shared, name) !== undefined && this.#catalog.types(section).includes(name);
+      const value = given[name] ?? ofType?.[name] ?? (isType ? undefined : shared?.[name]);
       if (value instanceof Leaf) {
         const checked = isUnset(value) ? null : this.#findings.check(value, spec, `${label}.${name}`);
         params[name] = {
@@ -182,10 +182,9 @@ function nodeOf(value: NonNullable<ParamSpec['default']>): SourceNode {
   return { kind: 'scalar', at: [1, 1], value };
 }
 
-/** `defaults: { disks: { type: disk, … } }` are for disks, and leave CD-ROMs alone. */
-function isMeantFor(group: Leaf | Tree, type: string): boolean {
-  const only = group instanceof Leaf ? undefined : group['type'];
-  return !(only instanceof Leaf) || only.node.kind !== 'scalar' || only.node.value === null || only.node.value === type;
+function treeIn(tree: Tree | undefined, key: string): Tree | undefined {
+  const value = tree?.[key];
+  return value instanceof Leaf ? undefined : value;
 }
 
 function rankOf(value: Leaf | Tree): number {

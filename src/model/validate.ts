@@ -101,13 +101,17 @@ function sectionNames(catalog: Catalog): string[] {
   return catalog.sections.filter((section) => !section.internal).map((section) => section.name);
 }
 
-/** `defaults:` holds parameters by section, which hold for every device of it, or for those of one `type`. */
+/** `defaults:` holds parameters by section, for every device of it; and as a map under a type, for those of that type. */
 function checkDefaults(merged: Tree, catalog: Catalog, report: Findings['report']): void {
   const sections = groupOf(merged, 'defaults', sectionNames(catalog), report) ?? {};
   for (const section of catalog.sections) {
-    if (sections[section.name] === undefined) continue;
-    const params = catalog.types(section).flatMap((type) => Object.keys(catalog.device(section, type)?.params ?? {}));
-    groupOf(sections, section.name, ['type', ...new Set(params)], report, 'defaults.');
+    const paramsOf = (type: string): string[] => Object.keys(catalog.device(section, type)?.params ?? {});
+    const types = catalog.types(section);
+    const given = sections[section.name];
+    const ofTypes = given === undefined || given instanceof Leaf ? {} : given;
+    const maps = types.filter((type) => ofTypes[type] !== undefined && !(ofTypes[type] instanceof Leaf));
+    groupOf(sections, section.name, [...maps, ...new Set(types.flatMap(paramsOf))], report, 'defaults.');
+    for (const type of maps) groupOf(ofTypes, type, paramsOf(type), report, `defaults.${section.name}.`);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { CombinationEntry } from '../catalog/template.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
-import type { PlanContext, PlannedDevice } from './device.ts';
+import { type PlanContext, type PlannedDevice, saidAt } from './device.ts';
 import { holds, type Names, substituteText } from './expand.ts';
 
 /** Refuses or warns of the combinations of settings that a device's template lists. */
@@ -13,7 +13,7 @@ export function tellCombinations(device: PlannedDevice, names: Names, { refuse, 
         code,
         message: `${device.id}: ${substituteText(message, names, device)}`,
         help: String(substituteText(help, names, device)),
-        origin: device.params[key]?.origin ?? device.origin,
+        origin: saidAt(device, key),
       }));
   for (const fault of told(template.refuse, 'combination-refused')) refuse(fault);
   for (const fault of told(template.useless, 'setting-useless')) refuse(fault);

@@ -66,3 +66,9 @@ export type Resolver = (device: PlannedDevice, context: PlanContext) => Resolved
 export function param<T>(device: PlannedDevice, name: string): T | null {
   return (device.params[name]?.value ?? null) as T | null;
 }
+
+/** Where somebody said a parameter's value; where nobody did, so that its type's own default stands, where the device is. */
+export function saidAt({ params, template, origin }: Omit<PlannedDevice, 'slot'>, name: string): Origin | undefined {
+  const said = params[name]?.origin;
+  return said === undefined || said === template.paramOrigins[name] ? origin : said;
+}

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Catalog } from '../../src/catalog/catalog.ts';
 import type { TemplateSource } from '../../src/catalog/template.ts';
 import { CHECKOUT, folderTemplates, yamlNames } from '../checkout.ts';
-import { hostFacts, planOf } from '../planned.ts';
+import { hostFacts, planOf, specOf } from '../planned.ts';
 import { brokenReferences, sharedPlaces } from './references.ts';
 
 const source = folderTemplates();
@@ -39,6 +39,37 @@ describe.each(systems)('the template of the system %s', (system) => {
   it('says how much memory and how many cores it asks for, and who says so', () => {
     const text = readFileSync(join(CHECKOUT, 'templates', 'os', `${system}.yaml`), 'utf8');
     expect(text).toMatch(/^# .*\n(#.*\n)*minimum: \{ memory: \d+[MG], cores: \d+ \}$/m);
+  });
+});
+
+/** What each type of disk is made of; of CD-ROMs and floppies a system may have a driver where it has none for disks. */
+const MADE_OF: { readonly [type: string]: string } = {
+  disk: 'file: /a.raw',
+  lvm: 'vg: a, lv: b',
+  nbd: 'path: /a.sock',
+  'nbd-tcp': 'host: server',
+  iscsi: 'portal: 192.168.1.5, target: iqn.x',
+  vvfat: 'dir: /folder',
+};
+
+describe.each(systems)('the system %s', (system) => {
+  const busOf = (type: string): unknown =>
+    specOf(`template: ${system}\ndisks: [{ type: ${type}, ${MADE_OF[type]} }]\n`, catalog).spec.devices.find(
+      ({ section }) => section === 'disks',
+    )?.params['bus']?.value;
+
+  it('has every disk on the bus that it has a driver for, whatever the disk is made of', () => {
+    const disks = catalog.section('disks');
+    const types = disks && catalog.types(disks).filter((type) => !['cdrom', 'floppy'].includes(type));
+    expect(Object.keys(MADE_OF).toSorted()).toEqual(types);
+    const own = busOf('disk');
+    for (const type of Object.keys(MADE_OF)) {
+      // What cannot be written cannot be on these two.
+      if (type === 'vvfat' && (own === 'sata' || own === 'ide'))
+        expect(['usb', 'lsi', 'megasas']).toContain(busOf(type));
+      else expect([type, busOf(type)]).toEqual([type, own]);
+      planOf(`template: ${system}\ndisks: [{ type: ${type}, ${MADE_OF[type]} }]\n`, catalog, hostFacts('laptop'));
+    }
   });
 });
 

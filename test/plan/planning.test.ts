@@ -288,6 +288,13 @@ describe('a disk', () => {
     expect(option(made, 'blockdev', 'disk1')).toMatchObject({ driver: 'qcow2' });
   });
 
+  it('is blamed where it stands for what its type has by default', () => {
+    const { diagnostics } = make('disks: [{ type: vvfat, dir: /folder, bus: sata }]\n');
+    expect(diagnostics.map(({ message, origin }) => [message, origin?.file, origin?.line])).toEqual([
+      ['disk0: a SATA or IDE disk cannot be read-only', 'vm.yaml', 1],
+    ]);
+  });
+
   describe('that are to be made', () => {
     const file = { kind: 'file', readable: true, writable: true } as const;
     const disk = (settings: string, paths: HostFacts['paths'] = {}) =>

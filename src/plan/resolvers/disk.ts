@@ -1,6 +1,6 @@
 import { formatSize } from '../../core/size.ts';
 import type { QemuProps } from '../../qemu/option.ts';
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 import { protocolOf } from '../expand.ts';
 import type { CreateImage } from '../plan.ts';
 
@@ -45,14 +45,14 @@ function backingOf(device: PlannedDevice, format: string, context: PlanContext):
       code: 'combination-refused',
       message: `${device.id}: the image would be laid over itself`,
       help: 'name a new file with `file`; it is made',
-      origin: device.params['backing']?.origin ?? device.origin,
+      origin: saidAt(device, 'backing'),
     });
   if (!LAYERED.includes(format))
     context.refuse({
       code: 'backing-refused',
       message: `${device.id}: an image of the format ${format} cannot be laid over another`,
       help: 'give the file a name that ends in .qcow2, or write `format: qcow2`',
-      origin: device.params['backing']?.origin ?? device.origin,
+      origin: saidAt(device, 'backing'),
     });
   return { path, format: chooseFormat(device, 'backing', 'backing-format', context) };
 }
@@ -103,7 +103,7 @@ function compareImage(device: PlannedDevice, file: string, { facts, note, requir
       origin: device.params['size']?.origin,
     });
   const given = param<string>(device, 'backing');
-  const origin = device.params['backing']?.origin ?? device.origin;
+  const origin = saidAt(device, 'backing');
   if (given === null && backing !== undefined)
     require({
       kind: 'path',

@@ -1,6 +1,6 @@
 import type { BoardSpec } from '../../catalog/template.ts';
 import type { FirmwareDescriptor } from '../../host/facts.ts';
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 import { chooseFirmware } from '../firmware-choice.ts';
 import { newestOf } from './machine.ts';
 
@@ -43,7 +43,7 @@ function ownFirmware(device: PlannedDevice, executable: string, { refuse }: Plan
       code: 'combination-refused',
       message: 'firmware.code is given without firmware.vars',
       help: 'copy the variable store that belongs to the image, and name the copy with `vars`',
-      origin: device.params['code']?.origin ?? device.origin,
+      origin: saidAt(device, 'code'),
     });
   const features = param<boolean>(device, 'secure-boot') ? ['requires-smm'] : [];
   return { ...PLAIN, executable, features };
@@ -68,7 +68,7 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
     context.refuse({
       code: 'board-lacks',
       message: `Secure Boot needs System Management Mode, which the board ${board.name} does not have`,
-      origin: device.params['secure-boot']?.origin ?? device.origin,
+      origin: saidAt(device, 'secure-boot'),
       help: 'write `machine: q35`, or `secure-boot: off`',
     });
   const keys = enrolledKeys ? ' with enrolled keys' : '';
@@ -79,7 +79,7 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
       kind: 'unmet',
       code: 'firmware-missing',
       message: `no UEFI firmware is installed${wish}`,
-      origin: device.params['secure-boot']?.origin ?? device.origin,
+      origin: saidAt(device, 'secure-boot'),
       help:
         enrolledKeys && !secureBoot
           ? 'write `secure-boot: on` as well; keys are enrolled for nothing else'
