@@ -12,6 +12,7 @@ import { askHelper } from './helper.ts';
 import { reasonOf } from './host-fault.ts';
 import { findImageUser } from './image-lock.ts';
 import { findInherited, inheritedFor } from './inherited.ts';
+import { checkKvmfr } from './kvmfr.ts';
 import { readPassword } from './password.ts';
 import { checkPort } from './port.ts';
 import { checkRoom } from './room.ts';
@@ -95,6 +96,7 @@ async function check(
   if (requirement.kind === 'memory') return checkMemory(requirement);
   if (requirement.kind === 'huge-pages') return checkHugePages(requirement);
   if (requirement.kind === 'session') return checkSession(requirement, surroundings);
+  if (requirement.kind === 'kvmfr') return checkKvmfr(requirement);
   if (requirement.kind === 'vfio') return checkVfio(requirement);
   if (requirement.kind === 'vfio-choice') return checkChoice(requirement);
   if (requirement.kind === 'locked-memory') return checkLockedMemory(requirement);

@@ -5,6 +5,7 @@ import type { Plan } from '../plan/plan.ts';
 import type { QemuOption } from '../qemu/option.ts';
 import { type Child, describeExit, type Exit } from './child.ts';
 import { findHelperRefusals } from './helper.ts';
+import { findTooSmall } from './kvmfr.ts';
 
 /** The error for a QEMU that ended while it started: in QEMU's words, at the place in the VM file that asked for it. */
 export function refusal(plan: Plan, child: Child, exit: Exit): EzvmError {
@@ -22,7 +23,7 @@ export function refusal(plan: Plan, child: Child, exit: Exit): EzvmError {
     origin: lines.map((line) => findOrigin(plan, line)).find((origin) => origin !== undefined),
     help: `all it said is in ${child.log.path}`,
   };
-  return new EzvmError([diagnostic], EXIT.host);
+  return new EzvmError([{ ...diagnostic, ...findTooSmall(plan, lines) }], EXIT.host);
 }
 
 /** The place that asked for the option a line of QEMU's complains about: it quotes the option, or names its id. */

@@ -38,6 +38,18 @@ function judge(requirement: Requirement, facts: HostFacts): Diagnostic[] {
             },
           ]
         : [];
+    case 'kvmfr':
+      return facts.paths[requirement.path]?.kind === 'missing'
+        ? [
+            {
+              severity: 'error',
+              code: 'path-missing',
+              message: `${requirement.path} does not exist: the module kvmfr is not loaded`,
+              help: requirement.instead,
+              origin,
+            },
+          ]
+        : [];
     case 'huge-pages':
       return [];
     case 'memory':

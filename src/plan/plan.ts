@@ -202,6 +202,15 @@ export type Requirement =
       readonly helper?: string;
       readonly origin?: Origin | undefined;
     }
+  /** A device of the module kvmfr, and how many bytes of it are wanted. */
+  | {
+      readonly kind: 'kvmfr';
+      readonly path: string;
+      readonly bytes: number;
+      /** What does without the module. */
+      readonly instead: string;
+      readonly origin?: Origin | undefined;
+    }
   /** Bytes of memory that QEMU must be allowed to lock, and how the helper would raise the limit. */
   | {
       readonly kind: 'locked-memory';

@@ -60,6 +60,20 @@ describe('setup group', () => {
     expect(snapshot(root)).toEqual(before);
   });
 
+  it('has the memory of Looking Glass made at each boot, as large as any VM wants it', async () => {
+    const screen = (device: string, size: string): string =>
+      `template: other\ndisplay: { type: looking-glass, device: ${device}, size: ${size} }\n`;
+    writeFileSync(join(program.dir, 'win.yaml'), screen('/dev/kvmfr0', '32M'));
+    writeFileSync(join(program.dir, 'more.yaml'), screen('/dev/kvmfr0', '128M'));
+    writeFileSync(join(program.dir, 'third.yaml'), screen('/dev/kvmfr2', '64M'));
+    expect((await group('more.yaml', 'third.yaml', '--apply')).exit).toBe(0);
+    expect(installed('etc/modprobe.d/ezvm-kvmfr.conf')).toContain('\noptions kvmfr static_size_mb=128,1,64\n');
+    expect(installed('etc/modules-load.d/ezvm.conf')).toContain('\nkvmfr\n');
+    expect(installed('etc/udev/rules.d/70-ezvm.rules')).toContain(
+      '\nSUBSYSTEM=="kvmfr", GROUP="ezvm", MODE="0660", TAG+="uaccess"\n',
+    );
+  });
+
   it('gives the group each thing that the VMs name, and nothing else', async () => {
     expect((await group('--apply')).exit).toBe(0);
     const given = 'GROUP="ezvm", MODE="0660"';

@@ -33,11 +33,7 @@ describe('the memory of Looking Glass', () => {
     const device = plan('resolution: 2560x1440');
     expect(device.steps.filter((step) => step.do === 'memory-file')).toEqual([]);
     expect(device.requirements).toContainEqual(
-      expect.objectContaining({
-        path: '/dev/kvmfr0',
-        type: 'device',
-        help: expect.stringContaining('static_size_mb=64'),
-      }),
+      expect.objectContaining({ kind: 'kvmfr', path: '/dev/kvmfr0', bytes: 64 * MIB }),
     );
   });
 

@@ -97,6 +97,8 @@ function describeRequirement(requirement: Requirement): string {
       return `${requirement.device} can be handed over by VFIO`;
     case 'vfio-choice':
       return `${requirement.taken.join(' and ')} is free, or else ${requirement.others.map((one) => one.join(' and ')).join(' or ')}`;
+    case 'kvmfr':
+      return `${requirement.path} has ${formatSize(requirement.bytes)} of memory`;
     case 'locked-memory':
       return `${Math.round(requirement.bytes / 2 ** 20)} MiB of memory may be locked`;
     case 'unmet':

@@ -40,6 +40,10 @@ export function setupFiles(needs: HostNeeds, target: SetupTarget): SetupFile[] {
     // So that vfio-pci is there when another driver would take the device, in the initramfs too.
     ['/etc/modprobe.d/ezvm-vfio.conf', drivers.map((driver) => `softdep ${driver} pre: vfio-pci`)],
     [
+      '/etc/modprobe.d/ezvm-kvmfr.conf',
+      needs.kvmfr.length > 0 ? [`options kvmfr static_size_mb=${needs.kvmfr.join()}`] : [],
+    ],
+    [
       '/etc/security/limits.d/60-ezvm.conf',
       needs.locked > 0 ? ['soft', 'hard'].map((limit) => `@${group} ${limit} memlock ${kibibytes}`) : [],
     ],
@@ -53,6 +57,7 @@ export function setupFiles(needs: HostNeeds, target: SetupTarget): SetupFile[] {
         ...(needs.pci.length > 0 ? ['vfio-pci'] : []),
         ...(needs.taps.length + needs.bridges.length > 0 ? ['tun'] : []),
         ...(needs.vhost ? ['vhost_net'] : []),
+        ...(needs.kvmfr.length > 0 ? ['kvmfr'] : []),
       ],
     ],
     ...networkFiles(needs, target),

@@ -14,7 +14,8 @@ export interface HostNeeds {
   readonly usb: readonly { readonly vendor: number; readonly product: number }[];
   /** Files in memory that a guest shares with a viewer. */
   readonly sharedMemory: readonly string[];
-  readonly kvmfr: boolean;
+  /** MiB of each device of the module kvmfr, by number. */
+  readonly kvmfr: readonly number[];
   /** Keyboards and mice, as the VMs name them. */
   readonly inputs: readonly string[];
   readonly vhost: boolean;
@@ -23,7 +24,6 @@ export interface HostNeeds {
 /** What the VMs of these plans want together, each thing once and in order. */
 export function gatherNeeds(plans: readonly Plan[]): HostNeeds {
   const options = plans.flatMap(({ qemu }) => qemu.options);
-  const memory = propsOf(options, 'object').flatMap(({ 'mem-path': path }) => (typeof path === 'string' ? [path] : []));
   const taps = propsOf(options, 'netdev').filter(({ type, script, fd }) => type === 'tap' && script === 'no' && !fd);
   return {
     blocks: sorted(
@@ -46,7 +46,7 @@ export function gatherNeeds(plans: readonly Plan[]): HostNeeds {
     sharedMemory: sorted(
       plans.flatMap(({ steps }) => steps.flatMap((step) => (step.do === 'memory-file' ? step.path : []))),
     ),
-    kvmfr: memory.some((path) => path.startsWith('/dev/kvmfr')),
+    kvmfr: kvmfrSizes(propsOf(options, 'object')),
     inputs: sorted(propsOf(options, 'object').flatMap(({ evdev }) => (typeof evdev === 'string' ? evdev : []))),
     vhost: propsOf(options, 'netdev').some(({ vhost }) => vhost === true),
   };
@@ -57,6 +57,18 @@ function pciOf({ qemu, requirements }: Plan): string[] {
     driver === 'vfio-pci' && typeof host === 'string' ? [host] : [],
   );
   return [...handed, ...requirements.flatMap((one) => (one.kind === 'vfio-choice' ? one.others.flat() : []))];
+}
+
+/** Devices that no VM names have the least that the module takes. */
+function kvmfrSizes(objects: readonly QemuProps[]): number[] {
+  const sizes: number[] = [];
+  for (const { 'mem-path': path, size } of objects) {
+    const number = /^\/dev\/kvmfr(\d)$/.exec(String(path))?.[1];
+    if (number === undefined) continue;
+    while (sizes.length <= Number(number)) sizes.push(1);
+    sizes[Number(number)] = Math.max(sizes[Number(number)] ?? 0, Number(size) / 1024 ** 2);
+  }
+  return sizes;
 }
 
 function lockedBy({ requirements }: Plan): number {

@@ -17,7 +17,7 @@ export function deviceRules(needs: HostNeeds, group: string): string[] {
         ]
       : []),
     ...needs.blocks.map((path) => `SUBSYSTEM=="block", ${matchBlock(path)}, ${given}`),
-    ...(needs.kvmfr ? [`SUBSYSTEM=="kvmfr", ${given}, TAG+="uaccess"`] : []),
+    ...(needs.kvmfr.length > 0 ? [`SUBSYSTEM=="kvmfr", ${given}, TAG+="uaccess"`] : []),
     ...needs.usb.map(
       ({ vendor, product }) =>
         `SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="${hex(vendor)}", ATTR{idProduct}=="${hex(product)}", ${given}, TAG+="uaccess"`,

@@ -31,11 +31,10 @@ export function resolveLookingGlass(device: PlannedDevice, context: PlanContext)
   if (path.startsWith('/dev/shm/')) context.step({ do: 'memory-file', path, size, mode: 0o600 });
   else
     context.require({
-      kind: 'path',
+      kind: 'kvmfr',
       path,
-      access: 'write',
-      type: 'device',
-      help: `load the module: modprobe kvmfr static_size_mb=${size / MIB}; or do without, by a file: \`device: /dev/shm/${context.spec.name}\``,
+      bytes: size,
+      instead: `do without the module, by a file: \`device: /dev/shm/${context.spec.name}\``,
       origin: origin('device'),
     });
   return { values: { ...resolveViewer(device, context).values, size } };
