@@ -98,9 +98,8 @@ export function includedIn(doc: SourceDoc): readonly string[] {
 
 /** What a template says itself stands before what a part says, and wins over it. */
 function withPart(own: DeviceTemplate, part: DeviceTemplate): DeviceTemplate {
-  const slot = own.slot ?? part.slot;
-  const resolver = own.resolver ?? part.resolver;
   return {
+    ...part,
     ...own,
     params: { ...own.params, ...without(part.params, own.params) },
     paramOrigins: { ...part.paramOrigins, ...own.paramOrigins },
@@ -114,8 +113,7 @@ function withPart(own: DeviceTemplate, part: DeviceTemplate): DeviceTemplate {
     sidecars: [...own.sidecars, ...part.sidecars],
     folders: [...own.folders, ...part.folders],
     guest: [...own.guest, ...part.guest],
-    ...(slot !== undefined && { slot }),
-    ...(resolver !== undefined && { resolver }),
+    ...((own.needs ?? part.needs) && { needs: { ...part.needs, ...own.needs } }),
     ...((own.slots ?? part.slots) && { slots: { ...part.slots, ...own.slots } }),
     ...((own.buses ?? part.buses) && { buses: { ...part.buses, ...own.buses } }),
   };

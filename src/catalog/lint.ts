@@ -79,6 +79,17 @@ const NOTHING: MapNode = { kind: 'map', at: [1, 1], entries: [] };
 function lintFile(doc: SourceDoc | undefined, folder: string, type: string, known: Known): Diagnostic[] {
   if (!doc || folder === 'os' || folder === 'profiles') return [];
   const section = /^devices\/([^/]+)$/.exec(folder)?.[1];
+  const board = folder === 'machines' ? undefined : entryOf(doc.root, 'board');
+  if (board)
+    return [
+      {
+        severity: 'error',
+        code: 'template-wrong',
+        message: 'only a machine has a board',
+        origin: originOf(doc, board.at),
+        help: 'write it in each of the templates in machines/',
+      },
+    ];
   if (folder === 'machines' || folder === 'parts' || (section !== undefined && known.sections.includes(section)))
     return lintDevice(doc, type, known);
   return [

@@ -254,6 +254,26 @@ describe('parts', () => {
     ]);
   });
 
+  it('bring every key that a template has of its own, gates too', () => {
+    const part = textAt(
+      'parts/p.yaml',
+      `summary: p\nneeds: { board: isa }\nshared-memory: true\nslot: disk\nresolver: numa\n`,
+    );
+    const doc = textAt('devices/gpu/x.yaml', 'summary: x\ninclude: [p]\nneeds: { qemu: ">=8.0" }\nresolver: disk');
+    expect(readDevice(doc, 'x', () => part)).toMatchObject({
+      needs: { board: 'isa', qemu: '>=8.0' },
+      'shared-memory': true,
+      slot: 'disk',
+      resolver: 'disk',
+    });
+  });
+
+  it('have no board, which is asked of machines alone', () => {
+    const path = 'parts/wrong.yaml';
+    const text = 'summary: x\nboard: { name: a, arch: b, has: [c] }';
+    expect(faultsOf(withFile(path, textAt(path, text)))).toEqual([`templates/${path}:2:1 only a machine has a board`]);
+  });
+
   it('speak only of what they bring themselves', () => {
     const path = 'parts/wrong.yaml';
     expect(faultsOf(withFile(path, textAt(path, 'summary: x\nemit: [{ m: "${other}" }]')))).toEqual([
