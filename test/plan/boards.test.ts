@@ -42,7 +42,7 @@ describe('what a board lacks', () => {
       'firmware: uefi does not go with the board microvm, which has no flash',
     ],
     ['machine: microvm\nsmbios: X\n', 'smbios: system does not go with the board microvm, which has no smbios'],
-    ['machine: microvm\nnuma: [128M]\n', 'numa0: ram does not go with the board microvm, which has no numa'],
+    ['machine: microvm\nnuma: [128M]\n', 'node0: ram does not go with the board microvm, which has no numa'],
     ['machine: pc\niommu: intel\n', 'iommu: intel does not go with the board pc, which has no iommu-intel'],
     ['machine: virt\nserial: [log, log]\n', 'serial1: there is one place for a serial, and this asks for number 1'],
     [
