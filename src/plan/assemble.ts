@@ -24,7 +24,7 @@ import { type PlanContext, type PlannedDevice, param, type Resolved } from './de
 import { emitOptions, emitSidecars, guestTexts, namesOf, substituteText } from './expand.ts';
 import { gatherDevices } from './gather.ts';
 import { findHandedTwice, vfioRequirements } from './handed.ts';
-import { helperWords, leaveToHelper, planHelper, tellOfHelper } from './helper.ts';
+import { helperWords, leaveToHelper, planGivingBack, planHelper, tellOfHelper } from './helper.ts';
 import { findNodeFaults, findPlugFaults, hugePageRequirements } from './memory.ts';
 import { findNetworkClashes, linkRequirements, networkRequirements } from './network.ts';
 import { passwordsOf } from './passwords.ts';
@@ -166,9 +166,12 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
       passwords: passwordsOf(devices),
       relaxed,
     },
-    sidecars: emitted.flatMap(({ sidecars }) =>
-      sidecars.map((sidecar) => ({ ...sidecar, wrapper: confineSidecar(sidecar, options, facts) })),
-    ),
+    sidecars: [
+      ...emitted.flatMap(({ sidecars }) =>
+        sidecars.map((sidecar) => ({ ...sidecar, wrapper: confineSidecar(sidecar, options, facts) })),
+      ),
+      ...planGivingBack(helper),
+    ],
     guest: emitted.flatMap(({ guest }) => guest),
     requirements: tellOfHelper(requirements, facts),
     steps,

@@ -1,7 +1,7 @@
 import type { HostFacts, PathFacts, PciFacts } from '../host/facts.ts';
 import type { PlanContext } from './device.ts';
 import { chooseFunctions } from './pci-choice.ts';
-import type { Descriptor, HelperGrant, PlannedHelper, Relaxation, Requirement } from './plan.ts';
+import type { Descriptor, HelperGrant, PlannedHelper, Relaxation, Requirement, Sidecar } from './plan.ts';
 
 /** QEMU's private monitor, which `launch` connects to its descriptor 3. */
 const MONITOR = 3;
@@ -60,6 +60,13 @@ export function helperWords({ program, vm, grants, kept }: PlannedHelper): reado
     ...kept.map((fd) => `--keep-fd=${fd}`),
     '--',
   ];
+}
+
+/** Who gives PCI devices back when the guest shuts itself down and no ezvm is there; it waits without any right of root's. */
+export function planGivingBack(helper: PlannedHelper | undefined): Sidecar[] {
+  if (!helper?.grants.some(({ kind }) => kind === 'pci')) return [];
+  const { program, vm } = helper;
+  return [{ name: 'give-back', argv: [program, 'release', `--vm=${vm}`, '--wait'], when: 'after' }];
 }
 
 /** Adds to what is closed to the user how the helper could open it, where that is not what will be done. */

@@ -138,10 +138,14 @@ static bool capabilities_are_none(void) {
   if (syscall(SYS_capget, &header, sets) != 0) return false;
   for (unsigned i = 0; i < 2; i++)
     if (sets[i].effective | sets[i].permitted | sets[i].inheritable) return false;
-  for (unsigned long capability = 0; capability < 64; capability++) {
-    if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1) return false;
+  for (unsigned long capability = 0; capability < 64; capability++)
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, capability, 0, 0) == 1) return false;
-  }
+  return true;
+}
+
+static bool bounding_set_is_empty(void) {
+  for (unsigned long capability = 0; capability < 64; capability++)
+    if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1) return false;
   return true;
 }
 
@@ -162,21 +166,28 @@ static bool stays_callers(void) {
          (caller.gid == 0 || setgid(0) != 0);
 }
 
-int become_caller(void) {
+int step_down(void) {
   struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
   struct __user_cap_data_struct none[2];
   memset(none, 0, sizeof none);
+  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 ||
+      setresgid(caller.gid, caller.gid, caller.gid) != 0 || setresuid(caller.uid, caller.uid, caller.uid) != 0 ||
+      syscall(SYS_capset, &header, none) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+    return refuse(BROKEN, "cannot give up root's rights: %s; report this", strerror(errno));
+  if (caller.uid == 0 || !ids_are_callers() || !capabilities_are_none() || !stays_callers())
+    return refuse(BROKEN, "root's rights were given up and are not gone; nothing is started; report this");
+  return DONE;
+}
+
+int become_caller(void) {
   for (unsigned long capability = 0; capability < 64; capability++)
     if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1 && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0)
       return refuse(BROKEN, "cannot give up capability %lu: %s; report this", capability, strerror(errno));
-  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 ||
-      setresgid(caller.gid, caller.gid, caller.gid) != 0 || setresuid(caller.uid, caller.uid, caller.uid) != 0 ||
-      syscall(SYS_capset, &header, none) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-      prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-    return refuse(BROKEN, "cannot give up root's rights: %s; report this", strerror(errno));
-  if (caller.uid == 0 || !ids_are_callers() || !capabilities_are_none() || !stays_callers() ||
-      prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
-    return refuse(BROKEN, "root's rights were given up and are not gone; nothing is started; report this");
+  int code = step_down();
+  if (code != DONE) return code;
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 ||
+      !bounding_set_is_empty())
+    return refuse(BROKEN, "rights can still be gained; nothing is started; report this");
   return DONE;
 }
 

@@ -30,7 +30,9 @@ bool caller_in_group(gid_t group);
 bool caller_may_run(const char *program);
 /* Gives up every privilege for good and proves it. */
 int become_caller(void);
-/* What guard() and become_root() changed and the program must not see changed. After become_caller(). */
+/* The same for one who waits and then calls the helper again: what he starts may gain rights as before. */
+int step_down(void);
+/* What guard() and become_root() changed and the program must not see changed. After become_caller() or step_down(). */
 void restore_caller(void);
 /* For the end without a program: closes everything and becomes the caller as far as that goes. False when it failed. */
 bool leave_everything(void);

@@ -10,6 +10,7 @@
 #include "paths.h"
 #include "record.h"
 #include "report.h"
+#include "watch.h"
 
 static bool is_asked(const struct request *request, const struct record *record) {
   return record->held && (caller_is_root() || record->uid == caller.uid) &&
@@ -39,7 +40,15 @@ static int release_one(const struct request *request, int folder, const char *na
   return code;
 }
 
-int release(const struct request *request) {
+static int watch_one(const struct request *request, int folder, const char *name) {
+  static struct record record;
+  if (!peek_record(folder, name, &record) || !is_asked(request, &record) || !holder_runs(&record)) return DONE;
+  return watch_holder(&record);
+}
+
+typedef int (*act_on)(const struct request *request, int folder, const char *name);
+
+static int for_each_record(const struct request *request, act_on act) {
   int folder = -1, first = DONE;
   struct listing list;
   if (faccessat(AT_FDCWD, EZVM_PRIV_RUN, F_OK, AT_SYMLINK_NOFOLLOW) != 0) return DONE;
@@ -50,10 +59,18 @@ int release(const struct request *request) {
     return refuse(BROKEN, "cannot look into " EZVM_PRIV_RUN "; report this");
   }
   for (const char *name; (name = list_next(&list)) != NULL;) {
-    code = release_one(request, folder, name);
+    code = act(request, folder, name);
     if (first == DONE) first = code;
   }
   list_end(&list);
   close(folder);
   return first;
+}
+
+int release(const struct request *request) {
+  if (!request->wait) return for_each_record(request, release_one);
+  if (caller_is_root()) return refuse(USAGE, "root need not wait; release what is out when its VM has ended");
+  int code = for_each_record(request, watch_one);
+  if (code != DONE) return code;
+  release_afterwards(request);
 }

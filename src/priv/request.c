@@ -8,7 +8,7 @@
 const char USAGE_TEXT[] =
     "usage: ezvm-priv run --vm=NAME [GRANT…] [--keep-fd=FD]… [--die-with-parent] -- PROGRAM [ARG…]\n"
     "       ezvm-priv check [GRANT…] [-- PROGRAM]\n"
-    "       ezvm-priv release [--vm=NAME]\n"
+    "       ezvm-priv release [--vm=NAME] [--wait]\n"
     "       ezvm-priv --version | --help\n"
     "GRANT: --block=FD:/dev/PATH:ro|rw[+direct]\n"
     "       --tap=FD[+FD…]:BRIDGE[:VHOSTFD[+VHOSTFD…]]\n"
@@ -140,6 +140,11 @@ static int read_option(struct reading *reading, const char *typed) {
     request->die_with_parent = true;
     return DONE;
   }
+  if (request->verb == RELEASE && strcmp(option, "--wait") == 0) {
+    if (request->wait) return refuse(USAGE, "--wait is said twice");
+    request->wait = true;
+    return DONE;
+  }
   char *value = option, *name = strsep(&value, "=");
   if (!value || !*value) return refuse(USAGE, "option %.40s is unknown or lacks its =value" SEE, name);
   if (request->verb != CHECK && strcmp(name, "--vm") == 0) {
@@ -158,7 +163,7 @@ static int read_option(struct reading *reading, const char *typed) {
     if (code == DONE) request->keep[kept] = true;
     return code;
   }
-  if (request->verb == RELEASE) return refuse(USAGE, "release takes --vm=NAME and nothing else" SEE);
+  if (request->verb == RELEASE) return refuse(USAGE, "release takes --vm=NAME and --wait, and nothing else" SEE);
   if (strcmp(name, "--iommufd") == 0) {
     if (request->iommu.wanted >= 0) return refuse(USAGE, "--iommufd is said twice");
     return read_descriptor(reading, value, &request->iommu.wanted);

@@ -49,6 +49,7 @@ struct request {
   struct handed iommu; /* wanted is -1 for the old way, by the group's node */
   bool keep[DESCRIPTOR_MAX + 1];
   bool die_with_parent;
+  bool wait; /* release */
   char **program; /* and its arguments; NULL for none */
 };
 

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHECKOUT } from '../checkout.ts';
 import { writeGuestDisk } from '../guests/boot-sector.ts';
 import { SOURCES, sources } from '../priv/lab.ts';
+import { type Rights, rightsByTable, rightsOf } from '../privilege/table.ts';
 import { MISSING, runInside } from './inside.ts';
 
 /** The disk controller that is handed on, behind a port of its own and so in a group of its own. */
@@ -59,7 +60,9 @@ echo "during: $(driver)"
 echo "guest: $(up)"
 echo "has: $(ezvm users monitor vm info pci | grep -o '${IDS}')"
 pid=$(cat run/ezvm/vm/qemu.pid)
-echo "who: $(sed -n 's/^\\(Uid\\|CapEff\\|CapPrm\\|CapBnd\\|NoNewPrivs\\|Seccomp\\):[[:space:]]*/\\1 /p' /proc/$pid/status | tr '\\t\\n' '  ')"
+waits=$(ezvm users status --json vm | sed '$d' | node -p 'JSON.parse(require("fs").readFileSync(0)).sidecars.find(({ name }) => name === "give-back").pid')
+for each in self $pid $waits; do echo "rights of $each: $(tr '\\n' '|' </proc/$each/status)"; done
+echo "pids: $pid $waits"
 echo "limit: $(sed -n 's/^Max locked memory *//p' /proc/$pid/limits)"
 echo "tap: $(ip -oneline link show master br0 | grep -c 'ezvm0.*LOWER_UP')"
 echo "node: $(stat -c '%U %G' $node)"
@@ -67,7 +70,14 @@ echo "other: $(setpriv --reuid=daemon --regid=daemon --groups=users sh -c "exec 
 echo "stop: $(ezvm users stop --force vm | told)"
 echo "after: $(driver) $(cat $card/driver_override) $(ip -oneline link show master br0 | wc -l)"
 
+echo "itself: $(ezvm users start vm.yaml | told)"
+up >/dev/null
+kill $(cat run/ezvm/vm/qemu.pid)
+for try in $(seq 300); do [ "$(driver)" = nvme ] && break; sleep 0.1; done
+echo "ended: $(driver)"
+
 echo "again: $(ezvm users start vm.yaml | told)"
+kill -9 $(ezvm users status --json vm | sed '$d' | node -p 'JSON.parse(require("fs").readFileSync(0)).sidecars[0].pid')
 kill -9 $(cat run/ezvm/vm/qemu.pid)
 echo "killed: $(driver)"
 echo "status: $(ezvm users status vm | told)"
@@ -121,9 +131,12 @@ describe.skipIf(MISSING !== undefined)(
       expect(line('during'), console).toBe('vfio-pci');
       expect(line('guest'), console).toBe('EZVM-UP');
       expect(line('has'), console).toBe(IDS);
-      expect(line('who'), console).toBe(
-        'Uid 65534 65534 65534 65534 CapPrm 0000000000000000 CapEff 0000000000000000 CapBnd 0000000000000000 NoNewPrivs 1 Seccomp 2 ',
-      );
+      const user = { uid: 65534, gid: 65534, groups: [100] };
+      const rights = (pid: string): Rights => rightsOf(line(`rights of ${pid}`)?.replaceAll('|', '\n') ?? '');
+      for (const [index, name] of ['qemu', 'give-back'].entries())
+        expect(rights(line('pids')?.split(' ')[index] ?? ''), console).toEqual(
+          rightsByTable('user, by the helper', name, user, rights('self')),
+        );
       expect(line('limit'), console).toMatch(/^1140850688 +1140850688 /);
       expect(line('tap'), console).toBe('1');
     });
@@ -138,7 +151,12 @@ describe.skipIf(MISSING !== undefined)(
       expect(line('after'), console).toBe('nvme (null) 0');
     });
 
-    it('are the host’s again when QEMU was killed and somebody looks', () => {
+    it('are the host’s again when QEMU ends by itself, with no ezvm there', () => {
+      expect(line('itself'), console).toMatch(/exit 0 $/);
+      expect(line('ended'), console).toBe('nvme');
+    });
+
+    it('are the host’s again when all was killed and somebody looks', () => {
       expect(line('again'), console).toMatch(/exit 0 $/);
       expect(line('killed'), console).toBe('vfio-pci');
       expect(line('status'), console).toContain('crashed');

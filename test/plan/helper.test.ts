@@ -72,6 +72,14 @@ describe('the helper', () => {
     expect(lent(withCards({ closed: true }, { closed: true }))).toEqual(FRAME(`--pci=${CARD}`, `--pci=${SOUND}`));
   });
 
+  it('has them given back by who waits for the end, and needs nobody for the rest', () => {
+    const named = ({ sidecars }: Plan): unknown => sidecars.filter(({ name }) => name === 'give-back');
+    expect(named(withCards({ closed: true }, {}))).toEqual([
+      { name: 'give-back', argv: [HELPER.path, 'release', '--vm=vm', '--wait'], when: 'after' },
+    ]);
+    expect(named(withDisk({}))).toEqual([]);
+  });
+
   it('takes a whole group, and nothing that is in none', () => {
     expect(lent(withCards({ closed: true }, { group: '7' }))).toEqual(FRAME(`--pci=${CARD}`, `--pci=${SOUND}`));
     const pci = [{ address: CARD, id: '10de:2684', closed: true }] as const;

@@ -1,6 +1,17 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FakePci } from './fake-pci.ts';
 import { CAN, makeDisk, makeLab, type PrivLab, tool, type User, WHY } from './lab.ts';
@@ -125,6 +136,47 @@ describe.skipIf(!CAN)(`a PCI device (in a tree like sysfs)${WHY}`, () => {
       `released\twin\t${SOUND}\tsnd_hda_intel`,
     ]);
     expect([pci.driver(CARD), pci.driver(SOUND)]).toEqual(['nouveau', 'snd_hda_intel']);
+  });
+
+  it.each(['an end', 'SIGKILL'])('is given back after %s by a helper that waits without rights', async (end) => {
+    const vm = await startVm([`--pci=${CARD}`]);
+    const waiter = lab.start(['release', '--vm=win', '--wait']);
+    let said = '';
+    waiter.stdout?.on('data', (text) => {
+      said += text;
+    });
+    const gone = once(waiter, 'close');
+    const status = () => readFileSync(`/proc/${waiter.pid}/status`, 'utf8');
+    const { uid, gid } = lab.member;
+    while (!status().includes(`Uid:\t${uid}\t${uid}\t${uid}\t${uid}\n`) || !status().includes('(sleeping)'))
+      await setImmediate();
+    expect(status()).toContain(`Gid:\t${gid}\t${gid}\t${gid}\t${gid}\n`);
+    expect(status()).toMatch(/CapInh:\t0+\nCapPrm:\t0+\nCapEff:\t0+\n/);
+    // Neither root nor his own to look into, and with nothing open but an end to wait for.
+    const looks = spawnSync(lab.path('bin/launch'), [
+      `become:${lab.member.ids}`,
+      '--',
+      '/bin/ls',
+      `/proc/${waiter.pid}/fd`,
+    ]);
+    expect(looks.status).not.toBe(0);
+    expect(readdirSync(`/proc/${waiter.pid}/fd`).map((fd) => readlinkSync(`/proc/${waiter.pid}/fd/${fd}`))).toEqual(
+      expect.not.arrayContaining([expect.stringContaining('group-')]),
+    );
+    expect(pci.driver(CARD)).toBe('vfio-pci');
+    await stop(vm, end === 'SIGKILL' ? 'SIGKILL' : undefined);
+    expect(await gone).toEqual([0, null]);
+    expect(said).toBe(`released\twin\t${CARD}\tnouveau\n`);
+    expect([pci.driver(CARD), record()]).toEqual(['nouveau', '']);
+  });
+
+  it('is not waited for by others, nor by root', async () => {
+    await startVm([`--pci=${CARD}`]);
+    const other = { ...lab.stranger, ids: `${lab.stranger.ids},${statSync(lab.helper).gid}` };
+    expect(await lab.call(['release', '--wait'], { user: other })).toMatchObject({ code: 0, stdout: '', stderr: '' });
+    const root = await lab.call(['release', '--wait'], { user: { name: 'root', uid: 0, gid: 0, ids: '0,0' } });
+    expect(root).toMatchObject({ code: 64, stdout: '' });
+    expect(pci.driver(CARD)).toBe('vfio-pci');
   });
 
   it('is taken over by the next start, which still knows the driver it had', async () => {

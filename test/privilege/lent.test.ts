@@ -3,11 +3,11 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { helperWords } from '../../src/plan/helper.ts';
+import { helperWords, planGivingBack } from '../../src/plan/helper.ts';
 import type { Plan, PlannedHelper } from '../../src/plan/plan.ts';
 import type { QemuOption } from '../../src/qemu/option.ts';
 import { buildLauncher, type Ended, type Job, runLauncher } from '../fault/launcher-process.ts';
-import { buildPlan, guestUp, type Lab, makeLab, QEMU } from '../launch/plan-builder.ts';
+import { buildPlan, guestUp, type Lab, makeLab, QEMU, until } from '../launch/plan-builder.ts';
 import { FakePci } from '../priv/fake-pci.ts';
 import { CAN, makeLab as makePrivLab, type PrivLab, WHY } from '../priv/lab.ts';
 
@@ -44,11 +44,12 @@ afterEach(async () => {
 });
 
 /** A plan whose QEMU is started by the helper, with a device; this QEMU does not use it. */
-function lendingPlan(options: readonly QemuOption[] = []): Plan {
+function lendingPlan(options: readonly QemuOption[] = [], isWatched = false): Plan {
   const plan = buildPlan(lab, { options });
   const grant = { word: `--pci=${CARD}`, what: CARD, kind: 'pci', line: '' } as const;
   const helper: PlannedHelper = { program: priv.helper, vm: 'vm', grants: [grant], kept: [3] };
-  return { ...plan, qemu: { ...plan.qemu, helper, wrapper: helperWords(helper) } };
+  const sidecars = isWatched ? planGivingBack(helper) : [];
+  return { ...plan, sidecars, qemu: { ...plan.qemu, helper, wrapper: helperWords(helper) } };
 }
 
 /** Runs a program of the member's. */
@@ -89,8 +90,15 @@ describe.skipIf(!CAN)(`a device that the helper has lent (in a tree like sysfs)$
     expectGivenBack();
   });
 
+  it('is given back by who waits for the end of QEMU', async () => {
+    const { state } = await run({ plan: lendingPlan([], true) });
+    expect(state?.sidecars.map(({ name }) => name)).toEqual(['give-back']);
+    process.kill(state?.qemu?.pid ?? 0, 'SIGKILL');
+    await until('the driver', () => pci.driver(CARD) === 'nouveau');
+  });
+
   it('is given back after an ezvm that was killed, at any moment, unless the guest has run', async () => {
-    const plan = lendingPlan();
+    const plan = lendingPlan([], true);
     const { moments = [] } = await run({ plan });
     await run({ plan, verb: 'stop' });
     expect(moments).toEqual(expect.arrayContaining(['qemu: lent', 'qemu: spawn', 'qemu: note', 'qemu: ready']));
