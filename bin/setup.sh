@@ -67,6 +67,8 @@ mkfs.ext4 e2fsprogs e2fsprogs e2fsprogs
 udevadm udev systemd-udev systemd
 /usr/lib/systemd/systemd-networkd,/lib/systemd/systemd-networkd systemd systemd-networkd systemd
 lvm lvm2 lvm2 lvm2
+sudo sudo sudo sudo
+doas opendoas opendoas opendoas
 END
 }
 

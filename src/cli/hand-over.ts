@@ -3,12 +3,13 @@ import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { findOwners } from '../admin/owner.ts';
 import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
-import { type Account, findAccount, findCaller } from '../host/account.ts';
+import { type Account, findAccount, findCaller, groupsOf } from '../host/account.ts';
 import { findDesktop } from '../host/desktop.ts';
+import { isHelperFor } from '../host/helper.ts';
+import { INHERITED, type Inherited } from '../host/inherited.ts';
 import { isFileRef, locate } from '../input/locate.ts';
 import { followRootsFile, followRootsPath } from '../input/trust.ts';
 import { closeHanded, type Handed, openDescriptors } from '../launch/descriptor.ts';
-import { INHERITED, type Inherited } from '../launch/inherited.ts';
 import type { Descriptor } from '../plan/plan.ts';
 import type { CliContext } from './context.ts';
 import { ezvmArgv } from './ezvm-argv.ts';
@@ -106,7 +107,7 @@ function unclearTarget(asked: Flags[string]): EzvmError {
     EXIT.usage,
     'user-unclear',
     typeof asked !== 'string'
-      ? 'this is root, and nothing says for whom the VM is'
+      ? 'this is root, and nothing says clearly for whom the VM is'
       : findAccount(asked)
         ? 'QEMU is not run as root'
         : `there is no user ${asked}`,
@@ -156,6 +157,8 @@ async function become(
   const inherited = start.descriptors.map(({ path, access, direct, exclusive }, index): Inherited => {
     return { fd: 3 + index, path, access, direct, exclusive };
   });
+  // What may gain no rights cannot call the helper, which knows what its policy gives to this user.
+  const confined = isHelperFor(groupsOf(target)) ? [] : ['--bounding-set=-all', '--no-new-privs'];
   const limit = start.locked === undefined ? [] : [PRLIMIT, `--memlock=${start.locked}:${start.locked}`];
   const [program = '', ...args] = [
     ...limit,
@@ -165,8 +168,7 @@ async function become(
     '--init-groups',
     '--inh-caps=-all',
     '--ambient-caps=-all',
-    '--bounding-set=-all',
-    '--no-new-privs',
+    ...confined,
     ...ezvmArgv({ cwd, dist, ...context }),
     ...words,
   ];

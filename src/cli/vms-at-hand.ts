@@ -1,5 +1,7 @@
-import { EXIT, fault } from '../core/diagnostic.ts';
+import { type Diagnostic, EXIT, fault } from '../core/diagnostic.ts';
+import type { HostNeeds } from '../formats/setup/needs.ts';
 import { type Account, findAccount, findCaller } from '../host/account.ts';
+import { type PciFunction, readPci } from '../host/pci.ts';
 import { listVmFiles } from '../input/locate.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { CliContext } from './context.ts';
@@ -30,4 +32,22 @@ export function findBeneficiary(name: string | undefined, context: CliContext): 
       help: 'name somebody who is to run VMs: --user NAME',
     },
   );
+}
+
+/** The PCI functions of this host that VMs want, and what is told of those that are not there. */
+export function findFunctions({ pci }: HostNeeds): { functions: PciFunction[]; missing: Diagnostic[] } {
+  const found = pci.map((address) => ({ address, one: readPci(address) }));
+  return {
+    functions: found.flatMap(({ one }) => one ?? []),
+    missing: found.flatMap(({ address, one }) => (one ? [] : [noDevice(address)])),
+  };
+}
+
+function noDevice(address: string): Diagnostic {
+  return {
+    severity: 'warning',
+    code: 'pci-missing',
+    message: `there is no PCI device ${address} here, so it is left out`,
+    help: 'see the addresses with: lspci -D',
+  };
 }

@@ -32,11 +32,21 @@ export function findGroup(name: string, root: string): number | undefined {
   return gid === undefined ? undefined : Number(gid);
 }
 
-/** Whom root acts for: the one who called sudo, pkexec or doas, as they tell it; undefined where nobody did. */
+/** Whom root acts for: the one who called sudo, pkexec or doas, as they tell it; undefined where nobody did, or not clearly. */
 export function findCaller(env: Readonly<Record<string, string | undefined>>): Account | undefined {
-  const told = env['SUDO_UID'] ?? env['PKEXEC_UID'] ?? env['DOAS_USER'];
-  const account = told === undefined ? undefined : findAccount(told);
-  return account?.uid === 0 ? undefined : account;
+  if (process.geteuid?.() !== 0) return undefined;
+  const uids = [env['SUDO_UID'], env['PKEXEC_UID']].filter((told) => told !== undefined);
+  const told = [...uids.map((uid) => (/^\d+$/.test(uid) ? uid : '')), env['DOAS_USER']];
+  const accounts = told.flatMap((each) => (each === undefined ? [] : [findAccount(each)]));
+  // Each of these programs sets its own, and may let its caller set the others: to name somebody else.
+  const [account, ...others] = accounts;
+  return account?.uid === 0 || others.some((other) => other?.uid !== account?.uid) ? undefined : account;
+}
+
+/** The groups of an account, by their numbers. */
+export function groupsOf({ uid }: Account): readonly number[] {
+  const { stdout } = spawnSync('/usr/bin/id', ['--groups', '--', String(uid)], { encoding: 'utf8', env: {} });
+  return (stdout ?? '').trim().split(/\s+/).filter(Boolean).map(Number);
 }
 
 function readGroups(path: string): string {

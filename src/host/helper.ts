@@ -31,6 +31,12 @@ export function findHelper(chosen: string | undefined, status = '/proc/self/stat
   return undefined;
 }
 
+/** Whether the helper may be called by somebody else than this process is; for root, who starts what calls it. */
+export function isHelperFor(groups: readonly number[]): boolean {
+  const found = PLACES.map(lookAt).find((each) => each?.isFile());
+  return found !== undefined && found.uid === 0 && (found.mode & SETUID) !== 0 && groups.includes(found.gid);
+}
+
 /** What the helper says to taps for this user on `bridges`, and whether it is one that this ezvm can speak to. */
 export async function askAboutBridges(helper: HelperFacts, bridges: readonly string[]): Promise<HelperFacts> {
   if (helper.fault) return helper;

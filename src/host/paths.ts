@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { PathFacts } from './facts.ts';
+import { findInherited } from './inherited.ts';
 
 const MAGIC: readonly {
   readonly format: NonNullable<PathFacts['format']>;
@@ -44,7 +45,13 @@ function probePath(path: string): PathFacts {
   }
   if (!found) return { kind: 'missing', readable: false, writable: false };
   const kind = kindOf(found);
-  const access = { kind, readable: may(path, constants.R_OK), writable: may(path, constants.W_OK) };
+  // What root has opened for us is as good as ours.
+  const handed = findInherited().filter((one) => one.path === path);
+  const access = {
+    kind,
+    readable: handed.length > 0 || may(path, constants.R_OK),
+    writable: handed.some((one) => one.access === 'write') || may(path, constants.W_OK),
+  };
   const size = kind === 'file' ? found.size : kind === 'block' ? blockSize(found.rdev) : undefined;
   const image = access.readable && (kind === 'file' || kind === 'block') ? lookInto(path, size) : {};
   return { ...access, ...(size !== undefined && { size }), ...image };

@@ -5,9 +5,9 @@ import type { Duplex } from 'node:stream';
 import { type LogMark, lastLines, openLog } from '../admin/log.ts';
 import { identify, type ProcessIdentity } from '../admin/process.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
+import { findInherited } from '../host/inherited.ts';
 import type { Handed } from './descriptor.ts';
 import { hostFault, reasonOf } from './host-fault.ts';
-import { findInherited } from './inherited.ts';
 
 /** How a process ended. */
 export interface Exit {

@@ -1,8 +1,8 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { EXIT, type EzvmError, fault } from '../core/diagnostic.ts';
+import { inheritedFor } from '../host/inherited.ts';
 import type { Descriptor } from '../plan/plan.ts';
 import { reasonOf } from './host-fault.ts';
-import { inheritedFor } from './inherited.ts';
 
 /** An open file of ours, and its number in the child that gets it. */
 export interface Handed {

@@ -16,7 +16,7 @@ export class Namespace {
   }
 
   protected static async hold(flags: readonly string[], script: string): Promise<ChildProcess> {
-    const holder = spawn('unshare', [...flags, 'sh', '-c', `${script} && echo ready && exec cat`], {
+    const holder = spawn('unshare', [...flags, 'sh', '-c', `cd / && ${script} && echo ready && exec cat`], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     await new Promise<void>((resolve, reject) => {
@@ -26,9 +26,9 @@ export class Namespace {
     return holder;
   }
 
-  /** The words before a program that is to be in it. */
+  /** The words before a program that is to be in it. Without `--root` one would leave a chroot that the tests run in. */
   get inside(): string[] {
-    return ['nsenter', `--target=${this.#holder.pid}`, ...this.#flags, '--wd=/'];
+    return ['nsenter', `--target=${this.#holder.pid}`, ...this.#flags, '--root', '--wd'];
   }
 
   run(...argv: string[]): string {

@@ -91,7 +91,7 @@ describe.skipIf(MISSING !== undefined)(`sudo ezvm${MISSING ? ` (left out: ${MISS
   });
 
   it.each([
-    [[], 'nothing says for whom the VM is'],
+    [[], 'nothing says clearly for whom the VM is'],
     [['--user', 'root'], 'QEMU is not run as root'],
     [['--user', 'nobody-at-all'], 'there is no user nobody-at-all'],
   ])('runs nothing as root unasked: %j', (flags, message) => {

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { Namespace } from './namespace.ts';
 import { MISSING } from './people.ts';
 
@@ -11,10 +12,19 @@ export const NO_SYSTEM =
 
 /** This machine's own system, as it looks to a few processes: what they change in /etc, /usr and /var is gone in the end. */
 export class System extends Namespace {
-  /** @param dir an empty folder to work in */
-  static async overlay(dir: string): Promise<System> {
-    const flags = ['--mount'];
-    return new System(await Namespace.hold(flags, overlay(dir, ['etc', 'usr', 'var'])), flags);
+  /**
+   * @param dir an empty folder to work in
+   * @param network has a network of its own as well, with a bridge
+   */
+  static async overlay(dir: string, network?: 'with a bridge'): Promise<System> {
+    const flags = ['--mount', ...(network ? ['--net'] : [])];
+    const bridge = network ? ' && mount -t sysfs sysfs /sys && ip link add br0 type bridge && ip link set br0 up' : '';
+    const script = `${overlay(dir, ['etc', 'usr', 'var'])} && touch /usr/is-overlaid${bridge}`;
+    const system = new System(await Namespace.hold(flags, script), flags);
+    // What is done in there would be a misfortune anywhere else.
+    system.run('test', '-e', '/usr/is-overlaid');
+    if (existsSync('/usr/is-overlaid')) throw new Error('the overlay of the system is no overlay');
+    return system;
   }
 
   /** What each file below these folders is: mode, owner, and bytes or target. */

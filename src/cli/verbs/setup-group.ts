@@ -3,12 +3,11 @@ import { type Diagnostic, EXIT, fault } from '../../core/diagnostic.ts';
 import { type SetupFile, setupFiles } from '../../formats/setup/files.ts';
 import { gatherNeeds } from '../../formats/setup/needs.ts';
 import type { Account } from '../../host/account.ts';
-import { readPci } from '../../host/pci.ts';
 import { heeding, membership } from '../../launch/activation.ts';
 import type { CliContext } from '../context.ts';
 import { applySetup, groupOf, printSetup, rootOf, type Setup, wordFlag } from '../setup.ts';
 import type { Flags, Verb } from '../verb.ts';
-import { findBeneficiary, planAtHand } from '../vms-at-hand.ts';
+import { findBeneficiary, findFunctions, planAtHand } from '../vms-at-hand.ts';
 
 export const verb: Verb = {
   usage: 'setup group [FILE|NAME…]',
@@ -53,33 +52,19 @@ async function wantedFiles(
   context: CliContext,
 ): Promise<{ files: SetupFile[]; notes: readonly Diagnostic[] }> {
   const needs = gatherNeeds(await planAtHand(refs, context));
-  const functions = needs.pci.map((address) => ({ address, found: readPci(address) }));
-  const missing = functions.filter(({ found }) => !found).map(({ address }) => address);
+  const { functions, missing } = findFunctions(needs);
   const bridge = wordFlag(flags, 'bridge');
   const files = setupFiles(needs, {
     group: groupOf(flags),
     user,
     networkDaemon: networkDaemon(flags),
     ...(bridge !== undefined && { bridge }),
-    functions: functions.flatMap(({ found }) => found ?? []),
+    functions,
     interfaces: existsSync('/sys/class/net') ? readdirSync('/sys/class/net') : [],
   });
   return {
     files,
-    notes: [
-      ...missing.map(noDevice),
-      ...needs.blocks.filter(isUnsteady).map(unsteady),
-      ...needs.blocks.filter(isInUse).map(inUse),
-    ],
-  };
-}
-
-function noDevice(address: string): Diagnostic {
-  return {
-    severity: 'warning',
-    code: 'pci-missing',
-    message: `there is no PCI device ${address} here, so nothing binds it to vfio-pci`,
-    help: 'see the addresses with: lspci -D',
+    notes: [...missing, ...needs.blocks.filter(isUnsteady).map(unsteady), ...needs.blocks.filter(isInUse).map(inUse)],
   };
 }
 

@@ -3,12 +3,13 @@ import { readContents } from '../../admin/setup.ts';
 import { type Diagnostic, EXIT } from '../../core/diagnostic.ts';
 import type { SetupFile } from '../../formats/setup/files.ts';
 import { HELPER, helperFiles, POLICY } from '../../formats/setup/helper.ts';
+import { gatherNeeds } from '../../formats/setup/needs.ts';
 import { writePolicy } from '../../formats/setup/policy.ts';
 import { membership } from '../../launch/activation.ts';
 import { buildHelper, tryHelper } from '../../launch/helper-setup.ts';
 import { applySetup, groupOf, isKept, printSetup, refuseUnlessRoot, rootOf, type Setup, wordFlag } from '../setup.ts';
 import type { Verb } from '../verb.ts';
-import { findBeneficiary, planAtHand } from '../vms-at-hand.ts';
+import { findBeneficiary, findFunctions, planAtHand } from '../vms-at-hand.ts';
 
 export const verb: Verb = {
   usage: 'setup helper [FILE|NAME…]',
@@ -26,8 +27,10 @@ export const verb: Verb = {
     const root = rootOf(flags, context);
     const user = findBeneficiary(wordFlag(flags, 'user'), context);
     const group = groupOf(flags);
-    const policy = writePolicy(await planAtHand(refs, context), user);
-    context.report(policy.unnamed.map(cannotName));
+    const plans = await planAtHand(refs, context);
+    const { functions, missing } = findFunctions(gatherNeeds(plans));
+    const policy = writePolicy(plans, user, functions);
+    context.report([...missing, ...policy.unnamed.map(cannotName)]);
     const apply = flags['apply'] === true;
     if (apply) refuseUnlessRoot(root);
     const setup: Setup = {
@@ -56,7 +59,7 @@ function cannotName(path: string): Diagnostic {
     severity: 'warning',
     code: 'policy-cannot-name',
     message: `a policy cannot name ${JSON.stringify(path)}`,
-    help: 'name it by an absolute path of letters, digits and ._+:=@-',
+    help: 'name it by an absolute path of letters, digits and ._+:=@-, or a bridge by letters, digits and ._-',
   };
 }
 

@@ -1,30 +1,51 @@
 import type { Account } from '../../host/account.ts';
+import type { PciFunction } from '../../host/pci.ts';
 import type { Plan } from '../../plan/plan.ts';
+import { gatherNeeds } from './needs.ts';
 
-/** What the helper takes as a path, in a policy as on its command line. */
+/** What the helper takes as a path, in a policy as on its command line, and as the name of a bridge. */
 const PATH = /^(\/[A-Za-z0-9._+:=@-]+)+$/;
+const BRIDGE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/;
 
-/** A policy of the setuid helper (docs/helper.md) that lets a person start these VMs, and the paths that it cannot name. */
+/**
+ * A policy of the setuid helper (docs/helper.md) that lets a person start these VMs, and what it cannot name.
+ * @param functions those of the host that the VMs want
+ */
 export function writePolicy(
   plans: readonly Plan[],
   { name, uid }: Pick<Account, 'name' | 'uid'>,
+  functions: readonly PciFunction[],
 ): { text: string; unnamed: readonly string[] } {
   const who = /^[a-z_][a-z0-9_-]*$/.test(name) ? `user:${name}` : `uid:${uid}`;
-  const disks = plans.flatMap(({ qemu }) => qemu.descriptors.filter(({ type }) => type === 'block'));
-  const programs = new Set(plans.map(({ qemu }) => qemu.argv[0] ?? ''));
-  const wanted = [
-    ...[...programs].map((path) => ({ path, line: `allow  ${who}  program  ${path}` })),
-    ...[...new Set(disks.map(({ path }) => path))].map((path) => {
-      const isWritten = disks.some((disk) => disk.path === path && disk.access === 'write');
-      return { path, line: `allow  ${who}  block    ${path}  ${isWritten ? 'rw' : 'ro'}` };
-    }),
-  ];
-  const [named, unnamed] = [true, false].map((isNamed) => wanted.filter(({ path }) => PATH.test(path) === isNamed));
-  const lines = (named ?? []).map(({ line }) => line).toSorted();
-  return {
-    text: ['# who  what: see docs/helper.md. Whoever may write a disk may write all that is on it.', ...lines, ''].join(
-      '\n',
-    ),
-    unnamed: (unnamed ?? []).map(({ path }) => path),
+  const needs = gatherNeeds(plans);
+  const unnamed: string[] = [];
+  const named = (each: string, pattern: RegExp): boolean => {
+    if (!pattern.test(each)) unnamed.push(each);
+    return pattern.test(each);
   };
+  const programs = [...new Set(plans.map(({ qemu }) => qemu.argv[0] ?? ''))];
+  const isWritten = (path: string): boolean =>
+    plans.some(({ qemu }) => qemu.descriptors.some((one) => one.path === path && one.access === 'write'));
+  const wanted = [
+    ...needs.blocks
+      .filter((path) => named(path, PATH))
+      .map((path) => `block    ${path}  ${isWritten(path) ? 'rw' : 'ro'}`),
+    ...needs.bridges.filter((bridge) => named(bridge, BRIDGE)).map((bridge) => `bridge   ${bridge}`),
+    ...(needs.locked > 0 ? [`memlock  ${Math.ceil(needs.locked / 2 ** 20)}M`] : []),
+    ...functions.map((one) => `pci      ${one.address}  ${hex(one.vendor)}:${hex(one.device)}  bind`),
+    ...programs.filter((path) => named(path, PATH)).map((path) => `program  ${path}`),
+  ];
+  return {
+    text: [
+      '# who  what: see docs/helper.md. Whoever may write a disk may write all that is on it.',
+      ...wanted.map((line) => `allow  ${who}  ${line}`),
+      '',
+    ].join('\n'),
+    unnamed,
+  };
+}
+
+/** As in `8086`, of `0x8086`. */
+function hex(number: string): string {
+  return number.replace(/^0x/, '');
 }

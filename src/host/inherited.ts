@@ -1,10 +1,14 @@
 import { isRecord } from '../core/json.ts';
-import type { Descriptor } from '../plan/plan.ts';
 
 /** Something that root opened before it became the user that this process runs as. */
-export interface Inherited extends Pick<Descriptor, 'path' | 'access' | 'direct' | 'exclusive'> {
+export interface Inherited {
   /** Its number in this process. */
   readonly fd: number;
+  readonly path: string;
+  readonly access: 'read' | 'write';
+  readonly direct: boolean;
+  /** Held for one guest alone. */
+  readonly exclusive: boolean;
 }
 
 /** Where root tells us of it: our own command line belongs to the user. */
@@ -23,7 +27,7 @@ export function findInherited(): readonly Inherited[] {
 }
 
 /** The inherited descriptor that serves as a planned one. */
-export function inheritedFor({ path, access, direct, exclusive }: Descriptor): Inherited | undefined {
+export function inheritedFor({ path, access, direct, exclusive }: Omit<Inherited, 'fd'>): Inherited | undefined {
   return findInherited().find(
     (one) => one.path === path && one.access === access && one.direct === direct && one.exclusive === exclusive,
   );
