@@ -14,24 +14,40 @@ interface Choice {
   readonly devices: readonly DeviceSpec[];
 }
 
-/** Parameters whose every value is a choice of its own; of the others the default will do, or a value that is required. */
-const TOLD: { readonly [section: string]: readonly string[] } = {
-  firmware: ['secure-boot', 'enrolled-keys'],
-  gpu: ['heads'],
+/**
+ * Parameters whose every value is a choice of its own, by section or by type; of the others the default will do, or a value
+ * that is required.
+ */
+const TOLD: { readonly [name: string]: readonly string[] } = {
+  firmware: ['secure-boot', 'enrolled-keys', 'size'],
+  'gpu/qxl': ['outputs'],
   display: ['gl'],
   spice: ['gl'],
 };
 
+for (const [name, params] of Object.entries(TOLD))
+  for (const param of params) {
+    const [section, type] = name.split('/');
+    const has = DEVICES.some(
+      (one) =>
+        one.section.name === section &&
+        (type === undefined || one.template.type === type) &&
+        one.template.params[param] !== undefined,
+    );
+    if (!has) throw new Error(`there is no parameter ${param} of ${name}, so nothing would be told of it`);
+  }
+
 /** Servers that show what such a display draws, and which no template of a display requires. */
 const SHOWN_BY: { readonly [display: string]: string } = { 'egl-headless': 'spice' };
 
-/** The values that `given` has no say in: every choice, or a few numbers from one end to the other. */
+/** The values that `given` has no say in: every choice, or every number from one end to the other. */
 function told(section: string, device: DeviceType): Values[] {
-  return (TOLD[section] ?? []).reduce<Values[]>(
+  const params = [...(TOLD[section] ?? []), ...(TOLD[`${section}/${device.template.type}`] ?? [])];
+  return params.reduce<Values[]>(
     (rows, name) => {
       const spec = device.template.params[name];
       if (!spec) return rows;
-      const { min = 1, max = 1 } = spec;
+      const { min = 1, max = min } = spec;
       const numbers = Array.from({ length: max - min + 1 }, (_, index) => min + index);
       return rows.flatMap((row) => (choicesOf(spec) ?? numbers).map((value) => ({ ...row, [name]: value })));
     },

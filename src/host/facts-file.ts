@@ -38,6 +38,8 @@ const firmware = z.object({
   executableFormat: z.string(),
   nvramTemplate: z.string().exactOptional(),
   nvramFormat: z.string().exactOptional(),
+  executableSize: z.number().exactOptional(),
+  nvramSize: z.number().exactOptional(),
   mode: z.enum(['split', 'combined', 'stateless', 'memory']),
   targets: z.array(z.object({ architecture: z.string(), machines: words })),
   features: words,
@@ -119,6 +121,7 @@ const factsFile = z.object({
   helper: helper.exactOptional(),
   virtiofsd: z.object({ path: z.string(), options: words }).exactOptional(),
   session: byName,
+  renderNodes: words.exactOptional(),
   sound: words,
   schema: schema.exactOptional(),
 });

@@ -169,6 +169,9 @@ export interface FirmwareDescriptor {
   /** The template of the variable store; absent for a stateless image. */
   readonly nvramTemplate?: string;
   readonly nvramFormat?: string;
+  /** Bytes of each as the guest sees them, where the files can be read. */
+  readonly executableSize?: number;
+  readonly nvramSize?: number;
   readonly mode: 'split' | 'combined' | 'stateless' | 'memory';
   readonly targets: readonly { readonly architecture: string; readonly machines: readonly string[] }[];
   /** `secure-boot`, `enrolled-keys`, `requires-smm`, … */

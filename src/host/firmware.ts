@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { isRecord } from '../core/json.ts';
 import type { FirmwareDescriptor } from './facts.ts';
+import { probePath } from './paths.ts';
 
 /** From general to specific; a user's own come after these. QEMU's docs/interop/firmware.json says why. */
 export const FIRMWARE_DIRS: readonly string[] = ['/usr/share/qemu/firmware', '/etc/qemu/firmware'];
@@ -29,7 +30,7 @@ export function readFirmware(dirs: readonly string[]): {
         message: `${file} is no firmware descriptor and was left out: ${read}`,
         help: 'mend it, or hide it with an empty file of the same name in /etc/qemu/firmware',
       });
-    else if (read) descriptors.push(read);
+    else if (read) descriptors.push(read, ...smallerOf(read));
   }
   return { descriptors, diagnostics };
 }
@@ -85,7 +86,33 @@ function readFlash(
   const image = { ...common, executable: executable.filename, executableFormat: executable.format, mode } as const;
   if (mode !== 'split') return image;
   if (!isImage(template)) return 'mapping.nvram-template is not a file name and a format';
-  return { ...image, nvramTemplate: template.filename, nvramFormat: template.format };
+  return withSizes({ ...image, nvramTemplate: template.filename, nvramFormat: template.format });
+}
+
+/**
+ * The same firmware of 2 MiB, which Debian keeps for old variable stores beside that of 4 MiB and has no descriptor for: it
+ * is called the same without `_4M`.
+ */
+function smallerOf(descriptor: FirmwareDescriptor): FirmwareDescriptor[] {
+  const { executable, nvramTemplate = '', executableSize: _, nvramSize: __, ...rest } = descriptor;
+  const [code = '', vars = ''] = [executable, nvramTemplate].map((path) => path.replace('_4M.', '.'));
+  if (code === executable || vars === nvramTemplate || !existsSync(code) || !existsSync(vars)) return [];
+  return [withSizes({ ...rest, executable: code, nvramTemplate: vars })];
+}
+
+function withSizes(descriptor: FirmwareDescriptor): FirmwareDescriptor {
+  const executableSize = sizeOf(descriptor.executable);
+  const nvramSize = sizeOf(descriptor.nvramTemplate ?? '');
+  return {
+    ...descriptor,
+    ...(executableSize !== undefined && { executableSize }),
+    ...(nvramSize !== undefined && { nvramSize }),
+  };
+}
+
+function sizeOf(path: string): number | undefined {
+  const { size, virtualSize } = probePath(path);
+  return virtualSize ?? size;
 }
 
 function isImage(value: unknown): value is { filename: string; format: string } {

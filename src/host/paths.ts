@@ -35,7 +35,8 @@ export function probePaths(paths: readonly string[]): { readonly [path: string]:
   return Object.fromEntries(paths.map((path) => [path, probePath(path)]));
 }
 
-function probePath(path: string): PathFacts {
+/** What is at one path. */
+export function probePath(path: string): PathFacts {
   let found: Stats | undefined;
   try {
     found = statSync(path, { throwIfNoEntry: false });

@@ -9,6 +9,10 @@ export interface FirmwareWish {
   readonly machine: string;
   readonly secureBoot?: boolean;
   readonly enrolledKeys?: boolean;
+  /** Bytes of image and variable store together. */
+  readonly size?: number;
+  /** Bytes of the variable store that there is already. */
+  readonly nvramSize?: number;
 }
 
 /** The first descriptor that has all that is wished for, as QEMU's docs/interop/firmware.json asks of a chooser. */
@@ -25,6 +29,8 @@ export function chooseFirmware(
       ) &&
       agrees(one, 'secure-boot', wish.secureBoot) &&
       agrees(one, 'enrolled-keys', wish.enrolledKeys) &&
+      (wish.size === undefined || (one.executableSize ?? 0) + (one.nvramSize ?? 0) === wish.size) &&
+      (wish.nvramSize === undefined || one.nvramSize === wish.nvramSize) &&
       // UEFI without a variable store of its own forgets its boot entries.
       one.mode === (wish.interface === 'uefi' ? 'split' : 'memory') &&
       ['raw', 'qcow2'].includes(one.executableFormat),

@@ -102,6 +102,28 @@ describe('readFirmware', () => {
     expect(diagnostics).toEqual([]);
   });
 
+  it('tells the sizes, and finds what lies beside images of 4 MiB for stores of older days', () => {
+    const [dir = ''] = dirs({});
+    for (const [name, bytes] of [
+      ['CODE_4M.fd', 3000],
+      ['VARS_4M.fd', 1096],
+      ['CODE.fd', 1500],
+      ['VARS.fd', 548],
+    ] as const)
+      writeFileSync(join(dir, name), Buffer.alloc(bytes));
+    const mapping = {
+      device: 'flash',
+      executable: { filename: join(dir, 'CODE_4M.fd'), format: 'raw' },
+      'nvram-template': { filename: join(dir, 'VARS_4M.fd'), format: 'raw' },
+    };
+    writeFileSync(join(dir, '1.json'), descriptor({ mapping }));
+    const found = readFirmware([dir]).descriptors;
+    expect(found.map((one) => [one.executable, one.executableSize, one.nvramTemplate, one.nvramSize])).toEqual([
+      [join(dir, 'CODE_4M.fd'), 3000, join(dir, 'VARS_4M.fd'), 1096],
+      [join(dir, 'CODE.fd'), 1500, join(dir, 'VARS.fd'), 548],
+    ]);
+  });
+
   it('leaves out what is no descriptor, with a warning each, and keeps the rest', () => {
     const [dir = ''] = dirs({
       '01.json': '{',

@@ -429,6 +429,88 @@ describe('the other resolvers', () => {
     );
   });
 
+  describe('of UEFI', () => {
+    const file = { kind: 'file', readable: true, writable: true, format: 'raw' } as const;
+    const PATHS: HostFacts['paths'] = {
+      '/vm/2M.fd': { ...file, size: 131072 },
+      '/vm/4M.fd': { ...file, size: 540672 },
+      '/vm/blank.qcow2': { ...file, format: 'qcow2', size: 196608, virtualSize: 64 * 2 ** 20 },
+      '/vm/none.fd': { kind: 'missing', readable: false, writable: false },
+      '/vm/own.fd': { ...file, size: 1966080 },
+      '/usr/share/OVMF/OVMF_CODE.fd': { ...file, size: 1966080 },
+    };
+    const made = (settings: string, template = 'linux') =>
+      make(`template: ${template}\nfirmware: { ${settings} }\n`, { ...LAPTOP, paths: PATHS });
+    const images = (one: ReturnType<typeof make>): unknown[] =>
+      ['pflash0', 'pflash1'].map((node) => option(one, 'blockdev', node)['file']);
+    const unmet = (one: ReturnType<typeof make>): string[] =>
+      one.plan.requirements.flatMap((each) => (each.kind === 'unmet' ? [each.message] : []));
+
+    it.each([
+      ['', 'OVMF_CODE_4M.fd', '/state/vm/efivars.fd', 'OVMF_VARS_4M.fd'],
+      ['size: 4M', 'OVMF_CODE_4M.fd', '/state/vm/efivars.fd', 'OVMF_VARS_4M.fd'],
+      ['size: 2M', 'OVMF_CODE.fd', '/state/vm/efivars-2M.fd', 'OVMF_VARS.fd'],
+      ['vars: 2M.fd', 'OVMF_CODE.fd', '/vm/2M.fd', 'OVMF_VARS.fd'],
+      ['vars: 4M.fd', 'OVMF_CODE_4M.fd', '/vm/4M.fd', 'OVMF_VARS_4M.fd'],
+      ['secure-boot: on', 'OVMF_CODE_4M.ms.fd', '/state/vm/efivars.fd', 'OVMF_VARS_4M.ms.fd'],
+      ['secure-boot: on, size: 2M', 'OVMF_CODE.ms.fd', '/state/vm/efivars-2M.fd', 'OVMF_VARS.ms.fd'],
+      ['secure-boot: on, enrolled-keys: off', 'OVMF_CODE_4M.secboot.fd', '/state/vm/efivars.fd', 'OVMF_VARS_4M.fd'],
+      // An image that is installed is known by its path.
+      ['code: /usr/share/OVMF/OVMF_CODE.fd', 'OVMF_CODE.fd', '/state/vm/efivars-2M.fd', 'OVMF_VARS.fd'],
+      ['code: /usr/share/OVMF/OVMF_CODE.fd, vars: none.fd', 'OVMF_CODE.fd', '/vm/none.fd', 'OVMF_VARS.fd'],
+    ])('with { %s } is %s with %s, made of %s', (settings, code, vars, template) => {
+      const one = made(settings);
+      expect(unmet(one)).toEqual([]);
+      expect(images(one)).toEqual([
+        { driver: 'file', filename: `/usr/share/OVMF/${code}` },
+        { driver: 'file', filename: vars.replace('/state', LAPTOP.dirs.state) },
+      ]);
+      expect(one.plan.steps).toContainEqual(
+        expect.objectContaining({ do: 'copy', from: `/usr/share/OVMF/${template}` }),
+      );
+    });
+
+    it.each([
+      [
+        'size: 4M, vars: 2M.fd',
+        '/vm/2M.fd has 128K, and is no variable store for /usr/share/OVMF/OVMF_CODE_4M.fd, which has one of 528K',
+      ],
+      [
+        'code: /usr/share/OVMF/OVMF_CODE.fd, vars: 4M.fd',
+        '/vm/4M.fd has 528K, and is no variable store for /usr/share/OVMF/OVMF_CODE.fd, which has one of 128K',
+      ],
+      ['code: own.fd, vars: 4M.fd', '/vm/4M.fd has 528K, and is no variable store for /vm/own.fd'],
+      [
+        'vars: blank.qcow2',
+        '/vm/blank.qcow2 looks like qcow2, and the variable store of /usr/share/OVMF/OVMF_CODE_4M.fd is raw',
+      ],
+      ['enrolled-keys: on', 'no UEFI firmware is installed with enrolled keys and no Secure Boot'],
+    ])('is refused with { %s }', (settings, message) => {
+      expect(unmet(made(settings))).toEqual([message]);
+    });
+
+    it('of no descriptor must have variables of its own', () => {
+      expect(unmet(made('code: own.fd, vars: 2M.fd'))).toEqual([]);
+      expect(
+        judgeRequirements(made('code: own.fd, vars: none.fd').plan.requirements, { ...LAPTOP, paths: PATHS }),
+      ).toContainEqual(expect.objectContaining({ code: 'path-missing', message: '/vm/none.fd does not exist' }));
+    });
+
+    it('has keys enrolled where Secure Boot is on', () => {
+      expect(unmet(made('secure-boot: off', 'windows-11'))).toEqual([]);
+      expect(option(made('secure-boot: off', 'windows-11'), 'blockdev', 'pflash0')['file']).toMatchObject({
+        filename: '/usr/share/OVMF/OVMF_CODE_4M.fd',
+      });
+    });
+
+    it('has no size on a board that has but one', () => {
+      const { diagnostics } = make('template: linux\nmachine: virt\nfirmware: { size: 2M }\n', hostFacts('arm-linux'));
+      expect(diagnostics.map(({ message }) => message)).toEqual([
+        'firmware: size 2M does not go with the board virt, which has no x86',
+      ]);
+    });
+  });
+
   it('copy a variable store once, and leave a device alone', () => {
     expect(make('template: linux\n').plan.steps.filter((step) => step.do === 'copy')).toHaveLength(1);
     expect(
