@@ -14,7 +14,7 @@ const PATIENCE = 40_000;
 const MOST = 32;
 const SETUID = 0o4000;
 const OTHERS_WRITE = 0o022;
-const ANEW = 'install it anew: ezvm setup helper';
+const ANEW = 'install it anew: sudo ezvm setup helper --apply';
 
 /**
  * The setuid helper of this host, as far as a look at its file tells; undefined where there is none. Root has no use for it.
@@ -41,14 +41,11 @@ export function isHelperFor(groups: readonly number[]): boolean {
 export async function askAboutBridges(helper: HelperFacts, bridges: readonly string[]): Promise<HelperFacts> {
   if (helper.fault) return helper;
   const { said, error } = await callHelper(helper.path, ['--version']);
-  if (said.trim() !== KNOWN)
-    return {
-      ...helper,
-      fault: {
-        message: `${helper.path} is not of this ezvm's version: it says ${JSON.stringify(said.trim() || error)}, not "${KNOWN}"`,
-        help: ANEW,
-      },
-    };
+  const [version = ''] = said.split('\n');
+  if (version !== KNOWN) {
+    const message = `${helper.path} is not of this ezvm's version: it says ${JSON.stringify(version || error)}, not "${KNOWN}"`;
+    return { ...helper, fault: { message, help: ANEW } };
+  }
   const answers: [string, string | null][] = [];
   for (let first = 0; first < bridges.length; first += MOST) {
     const some = bridges.slice(first, first + MOST);
@@ -128,7 +125,7 @@ function findFault(path: string, { uid, gid, mode }: Stats): HelperFacts['fault'
 /** As in Flatpak, in Snap, and in what root's ezvm starts for a user. */
 const CONFINED = {
   message: 'programs that are started here may gain no rights (no_new_privs)',
-  help: 'start ezvm outside of sandboxes',
+  help: 'start ezvm without sudo, and outside of sandboxes',
 };
 
 function maySetuid(status: string): boolean {

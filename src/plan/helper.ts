@@ -81,7 +81,8 @@ export function tellOfHelper(requirements: readonly Requirement[], facts: HostFa
 /** How the helper would do what a line of its policy says; undefined where it would do it already, and for root. */
 export function helpByHelper(line: string, { helper, user }: HostFacts): string | undefined {
   if (user.uid === 0) return undefined;
-  if (!helper) return `have ezvm's helper do it (ezvm setup helper), with the line \`${line}\` in its policy`;
+  if (!helper)
+    return `have ezvm's helper do it (sudo ezvm setup helper --apply), with the line \`${line}\` in its policy`;
   return helper.fault && `have ezvm's helper do it, but ${helper.fault.message}: ${helper.fault.help}`;
 }
 

@@ -139,7 +139,7 @@ describe('where the helper does nothing', () => {
   ] as const)('the line of its policy that would help is told: %s', (kind, make, line) => {
     const made = kind === 'path' ? withDisk({}, '', none) : (make as () => Plan)();
     expect(helpOf(made, kind)).toBe(
-      `have ezvm's helper do it (ezvm setup helper), with the line \`${line}\` in its policy`,
+      `have ezvm's helper do it (sudo ezvm setup helper --apply), with the line \`${line}\` in its policy`,
     );
   });
 

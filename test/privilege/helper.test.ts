@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Ran } from '../cli/built.ts';
 import { writeGuestDisk } from '../guests/boot-sector.ts';
+import { until } from '../launch/plan-builder.ts';
 import { Helper } from './helper-lab.ts';
 import type { Namespace } from './namespace.ts';
 import { MISSING, makeBridge, type Person, Town } from './people.ts';
@@ -63,6 +64,18 @@ function pretend(words: string): void {
   writeFileSync(helper.program, `#!/bin/sh\n${words}\n`);
 }
 
+describe.skipIf(MISSING !== undefined)(`a helper that helps${MISSING ? ` (left out: ${MISSING})` : ''}`, () => {
+  it('lets a guest speak on the bridge', async () => {
+    allowAll();
+    // A card that is booted from asks for an address.
+    const { exit, err } = start(member, 'network: [{ type: bridge, bridge: br0, boot: 0 }]\n');
+    expect(exit, err).toBe(0);
+    const arrived = (): number => Number(network.run('cat', '/sys/class/net/br0/statistics/rx_packets'));
+    await until('what the guest sends', () => arrived() > 0);
+    expect(town.as(member, town.ezvm('stop', '--force', 'vm')).exit).toBe(0);
+  });
+});
+
 describe.skipIf(MISSING !== undefined)(`a helper that does not help${MISSING ? ` (left out: ${MISSING})` : ''}`, () => {
   it('is for members of its group only', () => {
     allowAll();
@@ -73,7 +86,11 @@ describe.skipIf(MISSING !== undefined)(`a helper that does not help${MISSING ? `
   });
 
   it.each([
-    ['is not setuid', () => chmodSync(helper.program, 0o750), /is not setuid: install it anew: ezvm setup helper/],
+    [
+      'is not setuid',
+      () => chmodSync(helper.program, 0o750),
+      /is not setuid: install it anew: sudo ezvm setup helper --apply/,
+    ],
     [
       'belongs to somebody else',
       () => chownSync(helper.program, member.uid, member.gid),
