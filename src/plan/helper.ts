@@ -87,8 +87,8 @@ export function helpByHelper(line: string, { helper, user }: HostFacts): string 
 }
 
 /** The line of the helper's policy that lets this user have taps on a bridge. */
-export function bridgeLine(bridge: string, facts: HostFacts): string {
-  return `allow ${subject(facts)} bridge ${bridge}`;
+export function bridgeLine(bridge: string, vhost: boolean, facts: HostFacts): string {
+  return `allow ${subject(facts)} bridge ${bridge}${vhost ? ' vhost' : ''}`;
 }
 
 function lineFor(requirement: Requirement, facts: HostFacts): string | undefined {
@@ -108,17 +108,17 @@ function gainsPrivileges(relaxed: readonly Relaxation[]): boolean {
   return relaxed.some(({ by }) => by === 'setuid-helper');
 }
 
-function grantOfDescriptor({ fd, path, type, access, direct, origin }: Descriptor, facts: HostFacts): HelperGrant {
-  if (type === 'tap')
-    return { word: `--tap=${fd}:${path}`, what: path, kind: 'tap', line: bridgeLine(path, facts), origin };
+function grantOfDescriptor(descriptor: Descriptor, facts: HostFacts): HelperGrant[] {
+  const { fd, path, type, access, direct, vhost, origin } = descriptor;
+  // A tap's own word has it opened.
+  if (type === 'character') return [];
+  if (type === 'tap') {
+    const word = `--tap=${fd}:${path}${vhost === undefined ? '' : `:${vhost}`}`;
+    return [{ word, what: path, kind: 'tap', line: bridgeLine(path, vhost !== undefined, facts), origin }];
+  }
   const mode = `${access === 'write' ? 'rw' : 'ro'}${direct ? '+direct' : ''}`;
-  return {
-    word: `--block=${fd}:${path}:${mode}`,
-    what: path,
-    kind: 'block',
-    line: blockLine(path, access, facts),
-    origin,
-  };
+  const line = blockLine(path, access, facts);
+  return [{ word: `--block=${fd}:${path}:${mode}`, what: path, kind: 'block', line, origin }];
 }
 
 /** What the user lacks that the helper does without a descriptor. */

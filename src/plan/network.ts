@@ -71,7 +71,7 @@ export function networkRequirements(options: readonly QemuOption[], facts: HostF
     if (args['type'] === 'stream' && args['server'] === true) return listening(args['addr'], 'tcp', origin);
     if (args['type'] === 'dgram') return listening(args['local'], 'udp', origin);
     if (args['type'] === 'bridge') return bridgeRequirements(String(args['br']), facts, origin);
-    if (args['vhost'] !== true) return [];
+    if (args['vhost'] !== true || args['vhostfd'] !== undefined) return [];
     const help = 'load it with `sudo modprobe vhost_net`, or leave out `vhost`';
     return [{ kind: 'path', path: '/dev/vhost-net', access: 'write', type: 'device', help, origin }];
   });
@@ -89,7 +89,7 @@ function bridgeRequirements(bridge: string, facts: HostFacts, origin: Origin | u
   if (facts.links === undefined) return [];
   // What ezvm's own helper says to it, where it could make a tap.
   const refused = facts.helper?.bridges?.[bridge];
-  const line = bridgeLine(bridge, facts);
+  const line = bridgeLine(bridge, false, facts);
   const own =
     typeof refused === 'string'
       ? `let root add the line \`${line}\` to the policy of ezvm's helper`

@@ -72,6 +72,8 @@ export interface Descriptor {
   readonly exclusive: boolean;
   /** QEMU finds it as `/dev/fdset/<fd>`; else an option names the bare number. */
   readonly fdset: boolean;
+  /** Of a tap the number of the /dev/vhost-net that moves its packets. */
+  readonly vhost?: number;
   /** Not ezvm opens it but the setuid helper, for a user who may not. */
   readonly opener?: 'helper';
   readonly origin?: Origin | undefined;

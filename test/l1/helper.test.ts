@@ -18,12 +18,12 @@ template: other
 profiles: [headless]
 memory: 64M
 disks: [{ file: disk.raw, cache: writeback }]
-network: [{ type: bridge, bridge: br0 }]
+network: [{ type: bridge, bridge: br0, vhost: on }]
 pci: ["${CARD}"]
 `;
 
 const POLICY = `allow user:nobody program /usr/bin/qemu-system-x86_64
-allow user:nobody bridge br0
+allow user:nobody bridge br0 vhost
 allow user:nobody memlock 2G
 `;
 
@@ -64,6 +64,7 @@ waits=$(ezvm users status --json vm | sed '$d' | node -p 'JSON.parse(require("fs
 for each in self $pid $waits; do echo "rights of $each: $(tr '\\n' '|' </proc/$each/status)"; done
 echo "pids: $pid $waits"
 echo "limit: $(sed -n 's/^Max locked memory *//p' /proc/$pid/limits)"
+echo "vhost: $(ls -l /proc/$pid/fd | grep -c /dev/vhost-net)"
 echo "tap: $(ip -oneline link show master br0 | grep -c 'ezvm0.*LOWER_UP')"
 echo "node: $(stat -c '%U %G' $node)"
 echo "other: $(setpriv --reuid=daemon --regid=daemon --groups=users sh -c "exec <>$node" 2>&1)"
@@ -101,7 +102,7 @@ describe.skipIf(MISSING !== undefined)(
       execFileSync('cc', [`@${join(SOURCES, 'flags')}`, policy, '-o', join(dir, 'ezvm-priv'), ...sources()]);
       console = await runInside({
         name: 'l1-helper',
-        modules: ['nvme', 'vfio_pci', 'vfio_iommu_type1', 'tun', 'bridge'],
+        modules: ['nvme', 'vfio_pci', 'vfio_iommu_type1', 'tun', 'bridge', 'vhost_net'],
         dir,
         devices: [
           ...['-device', 'intel-iommu,intremap=on,caching-mode=on'],
@@ -138,7 +139,7 @@ describe.skipIf(MISSING !== undefined)(
           rightsByTable('user, by the helper', name, user, rights('self')),
         );
       expect(line('limit'), console).toMatch(/^1140850688 +1140850688 /);
-      expect(line('tap'), console).toBe('1');
+      expect([line('tap'), line('vhost')], console).toEqual(['1', '1']);
     });
 
     it('are nobody else’s meanwhile', () => {

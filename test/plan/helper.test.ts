@@ -102,6 +102,17 @@ describe('the helper', () => {
     expect(qemu.relaxed).toEqual([]);
   });
 
+  it('opens vhost with a tap, which nobody else does', () => {
+    const more = 'network: [{ type: bridge, bridge: br7, vhost: on }]\n';
+    const { qemu } = plan(more, { helper: { ...HELPER, bridges: { br7: null } } });
+    expect(netdevOf(qemu)).toEqual({ type: 'tap', id: 'net0', fd: '11', vhost: true, vhostfd: '10' });
+    expect(lent({ qemu } as Plan)).toEqual(['--tap=11:br7:10', '--keep-fd=3', '--keep-fd=12', '--']);
+    expect(qemu.helper?.grants.map(({ line }) => line)).toEqual(['allow user:alice bridge br7 vhost']);
+    const without = plan(more, { helper: { ...HELPER, bridges: { br7: 'no' } } });
+    expect(without.requirements).toContainEqual(expect.objectContaining({ code: 'bridge-vhost' }));
+    expect(netdevOf(without.qemu)).toEqual({ type: 'bridge', id: 'net0', br: 'br7' });
+  });
+
   it('leaves a bridge to QEMU’s own helper where it would make no tap, unless it is called for more', () => {
     const helper = { ...HELPER, bridges: { br7: 'no' } };
     const alone = plan(BRIDGE, { helper }).qemu;
