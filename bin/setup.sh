@@ -45,6 +45,7 @@ qemu-system-aarch64 qemu-system-arm qemu-system-aarch64-core qemu-system-aarch64
 /usr/lib/x86_64-linux-gnu/qemu/ui-spice-core.so,/usr/lib64/qemu/ui-spice-core.so,/usr/lib/qemu/ui-spice-core.so qemu-system-modules-spice,qemu-system-common qemu-ui-spice-core qemu-ui-spice-core
 /usr/lib/x86_64-linux-gnu/qemu/block-iscsi.so,/usr/lib64/qemu/block-iscsi.so,/usr/lib/qemu/block-iscsi.so qemu-block-extra qemu-block-iscsi qemu-block-iscsi
 /usr/lib/x86_64-linux-gnu/libEGL.so.1,/usr/lib64/libEGL.so.1,/usr/lib/libEGL.so.1 libegl1 libglvnd-egl libglvnd
+/usr/lib/x86_64-linux-gnu/libGLESv2.so.2,/usr/lib64/libGLESv2.so.2,/usr/lib/libGLESv2.so.2 libgles2 libglvnd-gles libglvnd
 /usr/lib/x86_64-linux-gnu/dri,/usr/lib64/dri,/usr/lib/dri libgl1-mesa-dri mesa-dri-drivers mesa
 Xvfb xvfb xorg-x11-server-Xvfb xorg-server-xvfb
 remote-viewer virt-viewer virt-viewer virt-viewer
