@@ -36,6 +36,7 @@ interface Heeding {
 }
 
 const UDEVADM = '/usr/bin/udevadm';
+const NETWORKCTL = '/usr/bin/networkctl';
 const DEVICES = ['block', 'vfio', 'vfio-dev', 'misc', 'kvmfr', 'usb', 'input'].map(
   (each) => `--subsystem-match=${each}`,
 );
@@ -49,7 +50,7 @@ const DAEMONS: readonly Heeding[] = [
     // Only for a device that is added do udev's own rules say whose it is, so that the group would keep it.
     gone: [UDEVADM, 'trigger', '--settle', '--action=add', ...DEVICES],
   },
-  same(/\/systemd\/network\//, '/run/systemd/netif/state', ['/usr/bin/networkctl', 'reload']),
+  same(/\/systemd\/network\//, '/run/systemd/netif/state', [NETWORKCTL, 'reload']),
   same(/\/NetworkManager\//, '/run/NetworkManager', ['/usr/bin/nmcli', 'connection', 'reload']),
 ];
 
@@ -65,7 +66,16 @@ export function heeding(files: readonly { readonly path: string }[]): Activation
     has('/modules-load.d/') && { argv: ['/usr/lib/systemd/systemd-modules-load'] },
   ];
   const present = once.filter((one) => one !== false).filter(({ argv: [program = ''] }) => existsSync(program));
-  return [...present, ...running(files).map(({ come }) => ({ argv: come }))];
+  const made = files.flatMap(({ path }) => /\/60-ezvm-([^/]+)\.netdev$/.exec(path)?.[1] ?? []);
+  const fresh = made.filter((name) => !existsSync(`/sys/class/net/${name}`));
+  return [
+    ...present,
+    ...running(files).map(({ come }): Activation => {
+      // networkd leaves what it has made when its file goes.
+      const leaves = come[0] === NETWORKCTL && fresh.length > 0;
+      return { argv: come, ...(leaves && { undo: [NETWORKCTL, 'delete', ...fresh] }) };
+    }),
+  ];
 }
 
 /** The daemons that run of those that read these files. */

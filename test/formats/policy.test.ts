@@ -15,7 +15,7 @@ function plan(file: string, more = ''): ReturnType<typeof planOf> {
 
 it('lets a person start the VMs and no more, with each disk once', () => {
   const plans = [plan('/dev/vg/a', ', read-only: on'), plan('/dev/vg/a'), plan('/dev/vg/b', ', read-only: on')];
-  const { text, unnamed } = writePolicy(plans, { name: 'alice', uid: 1000 }, []);
+  const { text, unnamed } = writePolicy(plans, { name: 'alice', uid: 1000 }, [], '');
   expect(text.split('\n').slice(1)).toEqual([
     'allow  user:alice  block    /dev/vg/a  rw',
     'allow  user:alice  block    /dev/vg/b  ro',
@@ -27,7 +27,7 @@ it('lets a person start the VMs and no more, with each disk once', () => {
 
 it('writes no line for what could be read as another', () => {
   for (const path of ['/dev/vg/*', '/dev/vg/a rw', '/dev/vg/a#'])
-    expect(writePolicy([plan(path)], { name: 'dom\\al', uid: 7 }, [])).toMatchObject({
+    expect(writePolicy([plan(path)], { name: 'dom\\al', uid: 7 }, [], '')).toMatchObject({
       text: expect.not.stringContaining('block'),
       unnamed: [path],
     });
@@ -36,12 +36,27 @@ it('writes no line for what could be read as another', () => {
 it('lets him have the bridges, the PCI devices with their ids, and the locked memory that these need', () => {
   const vm = 'template: other\nmemory: 2G\nnetwork: [{ type: bridge, bridge: br0 }]\npci: ["0000:01:00.0"]\n';
   const card = { address: '0000:01:00.0', vendor: '0x10de', device: '0x2684', class: '0x030000' };
-  const { text } = writePolicy([planOf(vm, CATALOG, LAPTOP)], { name: 'alice', uid: 1000 }, [card]);
+  const { text } = writePolicy([planOf(vm, CATALOG, LAPTOP)], { name: 'alice', uid: 1000 }, [card], '');
   expect(text.split('\n').slice(1)).toEqual([
     'allow  user:alice  bridge   br0',
     'allow  user:alice  memlock  3072M',
     'allow  user:alice  pci      0000:01:00.0  10de:2684  bind',
     `allow  user:alice  program  ${LAPTOP.qemu?.binary}`,
     '',
+  ]);
+});
+
+it('leaves to others what they have, and the person no more than is wanted now', () => {
+  const alice = { name: 'alice', uid: 1000 };
+  const first = writePolicy([plan('/dev/vg/a')], alice, [], '').text;
+  const both = writePolicy([plan('/dev/vg/b')], { name: 'bob', uid: 1001 }, [], first).text;
+  expect(both.split('\n').filter((line) => line.includes('block'))).toEqual([
+    'allow  user:alice  block    /dev/vg/a  rw',
+    'allow  user:bob  block    /dev/vg/b  rw',
+  ]);
+  const anew = writePolicy([plan('/dev/vg/c')], alice, [], both).text;
+  expect(anew.split('\n').filter((line) => line.includes('block'))).toEqual([
+    'allow  user:bob  block    /dev/vg/b  rw',
+    'allow  user:alice  block    /dev/vg/c  rw',
   ]);
 });

@@ -5,12 +5,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../launch/plan-builder.ts';
 import type { Namespace } from './namespace.ts';
 import { MISSING, makeNetwork, type Person, Town } from './people.ts';
+import { NO_SYSTEM, System } from './system.ts';
 
 const NETWORKD = ['/usr/lib/systemd/systemd-networkd', '/lib/systemd/systemd-networkd'].find(existsSync);
 const NO_NETWORKD = MISSING ?? (NETWORKD ? undefined : 'no systemd-networkd');
 const NO_MANAGER =
   MISSING ??
   ['NetworkManager', 'dbus-daemon'].find((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status !== 0);
+
+const NO_BUS = spawnSync('sh', ['-c', 'command -v dbus-daemon']).status === 0 ? undefined : 'no dbus-daemon';
 
 /** A message bus for whoever asks it, which NetworkManager does not work without. */
 const BUS = `<busconfig><type>system</type><listen>unix:path=/run/dbus/system_bus_socket</listen><auth>EXTERNAL</auth>
@@ -44,14 +47,17 @@ afterEach(async () => {
 });
 afterAll(() => town?.remove());
 
-/** Has the setup make the files of a network daemon for a VM with a tap, in a bridge that is not there. */
+/** Writes a VM with a tap, in a bridge that is not there. */
+function needs(): string {
+  const tap = '{ type: tap, ifname: win0, queues: 2, model: virtio }';
+  return town.built.write('needs.yaml', `template: other\nnetwork: [${tap}, { type: bridge, bridge: ezbr0 }]\n`);
+}
+
+/** Has the setup make the files of a network daemon for that VM. */
 function install(daemon: string): void {
   mkdirSync(root);
-  const vm =
-    'template: other\nnetwork: [{ type: tap, ifname: win0, queues: 2, model: virtio }, { type: bridge, bridge: ezbr0 }]\n';
-  const file = town.built.write('needs.yaml', vm);
   const words = ['--user', alice.name, '--network', daemon, '--bridge', 'ezbr0', '--root', root, '--apply'];
-  const { exit, err } = town.built.run(['setup', 'group', file, ...words]);
+  const { exit, err } = town.built.run(['setup', 'group', needs(), ...words]);
   expect(exit, err).toBe(0);
 }
 
@@ -59,6 +65,12 @@ function install(daemon: string): void {
 function run(...argv: string[]): void {
   const [program = '', ...args] = [...(network?.inside ?? []), ...argv];
   daemons.push(spawn(program, args, { env: { PATH: process.env['PATH'] }, stdio: 'ignore' }));
+}
+
+async function runBus(): Promise<void> {
+  const file = town.built.write('bus.conf', BUS);
+  run('dbus-daemon', `--config-file=${file}`, '--nofork', '--nopidfile');
+  await until('the bus', () => network?.run('ls', '/run/dbus').includes('system_bus_socket') === true);
 }
 
 function link(name: string): string {
@@ -104,20 +116,51 @@ mount --bind ${root}/etc/systemd/network /etc/systemd/network`,
     },
   );
 
+  it.for([
+    {
+      name: 'networkd',
+      argv: [NETWORKD ?? ''],
+      runs: '/run/systemd/netif/state',
+      without: NO_SYSTEM ?? NO_NETWORKD ?? NO_BUS,
+    },
+    {
+      name: 'networkmanager',
+      argv: ['NetworkManager', '--no-daemon'],
+      runs: '/run/NetworkManager',
+      without: NO_SYSTEM ?? NO_MANAGER,
+    },
+  ])(
+    'is there at once where $name runs, and gone when it is undone',
+    async ({ name, argv, runs, without }, { skip }) => {
+      if (without !== undefined) skip(without);
+      mkdirSync(root);
+      network = await System.overlay(root, 'with a bridge');
+      network.run('sh', '-c', 'mount -o remount,ro /sys && mount -t tmpfs none /run && mkdir /run/dbus /run/systemd');
+      await runBus();
+      run(...argv);
+      await until(name, () => network?.run('sh', '-c', `ls -d ${runs} 2>/dev/null; true`) !== '');
+      const ezvm = (...words: string[]): string =>
+        network?.run('env', `SUDO_UID=${alice.uid}`, ...town.ezvm('setup', ...words)) ?? '';
+      ezvm('group', '--network', name, '--group', town.group, '--bridge', 'ezbr0', '--apply', needs());
+      await until('the tap in its bridge', () => /<[^>]*\bUP\b.* master ezbr0 /.test(link('win0')));
+      ezvm('undo');
+      await until('the end of both', () => link('win0') === '' && link('ezbr0') === '');
+      expect(link('br0')).toContain('bridge');
+    },
+  );
+
   it.skipIf(NO_MANAGER !== undefined)(
     `is made by NetworkManager${NO_MANAGER ? ` (left out: ${NO_MANAGER} is missing)` : ''}`,
     async () => {
       install('networkmanager');
       const etc = join(root, 'etc', 'NetworkManager');
       writeFileSync(join(etc, 'NetworkManager.conf'), '[main]\nplugins=keyfile\nno-auto-default=*\n');
-      writeFileSync(join(root, 'bus.conf'), BUS);
       network = await makeNetwork(
         town.dir,
         `mount -t sysfs -o ro none /sys && mount -t tmpfs none /run && mkdir /run/dbus && mount --bind ${etc} /etc/NetworkManager &&
 mount -t tmpfs none /var/lib/NetworkManager`,
       );
-      run('dbus-daemon', `--config-file=${root}/bus.conf`, '--nofork', '--nopidfile');
-      await until('the bus', () => network?.run('ls', '/run/dbus').includes('system_bus_socket') === true);
+      await runBus();
       run('NetworkManager', '--no-daemon');
       await expectNetwork();
       expect(readFileSync(join(etc, 'system-connections', 'ezvm-win0.nmconnection'), 'utf8')).toContain(

@@ -29,7 +29,7 @@ export const verb: Verb = {
     const group = groupOf(flags);
     const plans = await planAtHand(refs, context);
     const { functions, missing } = findFunctions(gatherNeeds(plans));
-    const policy = writePolicy(plans, user, functions);
+    const policy = writePolicy(plans, user, functions, textOf(root, POLICY));
     context.report([...missing, ...policy.unnamed.map(cannotName)]);
     const apply = flags['apply'] === true;
     if (apply) refuseUnlessRoot(root);
@@ -65,8 +65,7 @@ function cannotName(path: string): Diagnostic {
 
 /** What an edited policy does not allow of what the VMs want. */
 function lacking(root: string, { path, content }: SetupFile): Diagnostic[] {
-  const now = Buffer.from(readContents(root, path)?.base64 ?? '', 'base64').toString('utf8');
-  const has = new Set(now.split('\n').map(squeeze));
+  const has = new Set(textOf(root, path).split('\n').map(squeeze));
   const lines = String(content).split('\n').map(squeeze);
   const missing = lines.filter((line) => line.startsWith('allow') && !has.has(line));
   if (missing.length === 0) return [];
@@ -78,6 +77,11 @@ function lacking(root: string, { path, content }: SetupFile): Diagnostic[] {
       help: 'add those that are to be allowed, if others there do not allow the same',
     },
   ];
+}
+
+/** Empty where there is no such file. */
+function textOf(root: string, path: string): string {
+  return Buffer.from(readContents(root, path)?.base64 ?? '', 'base64').toString('utf8');
 }
 
 /** How far the words of a line are apart means nothing. */

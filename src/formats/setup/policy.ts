@@ -10,11 +10,13 @@ const BRIDGE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/;
 /**
  * A policy of the setuid helper (docs/helper.md) that lets a person start these VMs, and what it cannot name.
  * @param functions those of the host that the VMs want
+ * @param present what it allows others already, which stays
  */
 export function writePolicy(
   plans: readonly Plan[],
   { name, uid }: Pick<Account, 'name' | 'uid'>,
   functions: readonly PciFunction[],
+  present: string,
 ): { text: string; unnamed: readonly string[] } {
   const who = /^[a-z_][a-z0-9_-]*$/.test(name) ? `user:${name}` : `uid:${uid}`;
   const needs = gatherNeeds(plans);
@@ -35,9 +37,14 @@ export function writePolicy(
     ...functions.map((one) => `pci      ${one.address}  ${hex(one.vendor)}:${hex(one.device)}  bind`),
     ...programs.filter((path) => named(path, PATH)).map((path) => `program  ${path}`),
   ];
+  const others = present.split('\n').filter((line) => {
+    const [verdict, whose] = line.split(/\s+/);
+    return verdict === 'allow' && whose !== who;
+  });
   return {
     text: [
       '# who  what: see docs/helper.md. Whoever may write a disk may write all that is on it.',
+      ...others,
       ...wanted.map((line) => `allow  ${who}  ${line}`),
       '',
     ].join('\n'),
