@@ -5,11 +5,17 @@ export interface KeySpec {
   readonly example: string;
   /** Only OS templates and profiles have it. */
   readonly templatesOnly?: true;
+  /** What people call it elsewhere. */
+  readonly also?: readonly string[];
 }
 
 /** The keys beside the sections; those with a dot stand in the group before it. */
 export const KEYS: { readonly [key: string]: KeySpec } = {
-  template: { summary: 'The OS template that the machine builds on, or `none`', example: 'template: windows-11' },
+  template: {
+    summary: 'The OS template that the machine builds on, or `none`',
+    example: 'template: windows-11',
+    also: ['os', 'guest_os', 'ostype'],
+  },
   profiles: { summary: 'Mix-ins laid over the template, in order', example: 'profiles: [gaming]' },
   name: { summary: "The VM's name; the file's own without one", example: 'name: office' },
   uuid: {
@@ -33,6 +39,11 @@ export const KEYS: { readonly [key: string]: KeySpec } = {
   'qemu.args': { summary: 'Arguments appended as they are', example: 'qemu: { args: ["-msg", "timestamp=on"] }' },
   base: { summary: 'What a template builds on', example: 'base: windows', templatesOnly: true },
   summary: { summary: 'A line about the template', example: 'summary: Windows 11', templatesOnly: true },
+  also: {
+    summary: 'What people call the template elsewhere, told to whoever writes it',
+    example: 'also: [win11]',
+    templatesOnly: true,
+  },
   'minimum.memory': {
     summary: 'Memory below which ezvm warns',
     example: 'minimum: { memory: 4G }',

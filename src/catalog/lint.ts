@@ -330,6 +330,9 @@ function lintNames(own: DeviceTemplate, whole: DeviceTemplate, known: Known, fau
   for (const [param, { unless }] of Object.entries(own.params))
     if (unless !== undefined && !whole.params[unless])
       fault(`unless: there is no parameter ${unless}`, ['params', param, 'unless']);
+  for (const [param, { 'no-less-than': least }] of Object.entries(own.params))
+    if (least !== undefined && !whole.params[least])
+      fault(`no-less-than: there is no parameter ${least}`, ['params', param, 'no-less-than']);
   for (const [index, { device: wanted }] of own.requires.entries())
     if (!/^[^/]+\/[^/]+$/.test(wanted) || !known.hasDevice(wanted))
       fault(`requires: there is no device ${wanted}`, ['requires', index]);

@@ -1,7 +1,7 @@
 import { nearest } from '../core/nearest.ts';
 import { formatSize, parseSize } from '../core/size.ts';
 import type { Position, ScalarNode, SourceNode } from '../core/source.ts';
-import type { LinkKind, ParamSpec, ParamType } from './template.ts';
+import type { LinkKind, ParamSpec, ParamType, Slips } from './template.ts';
 
 /** A parameter after checking: sizes in bytes, paths absolute, switches as booleans, null for unset. */
 export type ParamValue = string | number | boolean | null | WrappedString | WideInteger | readonly ParamValue[];
@@ -46,7 +46,19 @@ export function checkParam(
   if (node.kind !== 'scalar')
     return { faults: [{ at: node.at, message: `a ${node.kind}; ${expected(spec)} is wanted` }] };
   const checked = CHECKS[spec.type](node, spec, context);
-  return 'value' in checked ? checked : { faults: [{ at: node.at, ...checked }] };
+  if ('value' in checked) return checked;
+  const slip = spec.slips && slipIn(spec.slips, node.source ?? String(node.value));
+  return { faults: [{ at: node.at, ...checked, ...(slip !== undefined && { help: slip }) }] };
+}
+
+/** What to write in the place of a word that is known to be written by mistake. */
+export function slipIn(slips: Slips, word: string): string | undefined {
+  const found = Object.entries(slips).find(([pattern]) => wholly(pattern).test(word));
+  return found && word.replace(wholly(found[0]), found[1]);
+}
+
+function wholly(pattern: string): RegExp {
+  return new RegExp(`^(?:${pattern})$`);
 }
 
 function checkList(
@@ -75,7 +87,7 @@ type Check = (node: ScalarNode, spec: ParamSpec, context: ParamContext) => Check
 
 const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
   string(node, spec) {
-    if (typeof node.value === 'string') return { value: node.value };
+    if (typeof node.value === 'string') return fits(node.value, spec) ? { value: node.value } : wrong(node, spec);
     const written = node.source ?? String(node.value);
     if (node.loose) return { value: written };
     return {
@@ -87,7 +99,9 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
     // YAML reads `off` as text but `false` as a boolean; both mean the same to whoever writes them.
     const { value } = CHECKS.bool(node, spec, context) as { value?: boolean };
     const known = value === undefined ? undefined : value ? 'on' : 'off';
-    return known !== undefined && spec.of?.includes(known) ? { value: known } : WORD(node, spec, context);
+    if (known !== undefined && spec.of?.includes(known)) return { value: known };
+    const word = WORD(node, spec, context);
+    return 'value' in word && !fits(String(word.value), spec) ? wrong(node, spec) : word;
   },
   int(node, spec) {
     const number = typeof node.value === 'string' && /^-?\d+$/.test(node.value) ? Number(node.value) : node.value;
@@ -114,6 +128,8 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
           }
         : { message: `${written}; ${expected(spec)} is wanted` };
     }
+    if (bytes > (spec.max ?? Infinity) || (spec['power-of-two'] && !Number.isInteger(Math.log2(bytes))))
+      return wrong(node, spec);
     return { value: bytes };
   },
   path(node, spec, context) {
@@ -188,6 +204,14 @@ function wrong(node: ScalarNode, spec: ParamSpec): Checked {
   return { message: `${shown}; ${expected(spec)} is wanted` };
 }
 
+/** Whether a text is of the length and the form that are wanted. */
+function fits(text: string, { min, max, pattern }: ParamSpec): boolean {
+  if (pattern !== undefined && !wholly(pattern).test(text)) return false;
+  if (min === undefined && max === undefined) return true;
+  const length = new TextEncoder().encode(text).length;
+  return length >= (min ?? 0) && length <= (max ?? Infinity);
+}
+
 const EXPECTED: { readonly [type in ParamType]: string } = {
   string: 'text',
   word: 'a word',
@@ -208,9 +232,34 @@ const EXPECTED: { readonly [type in ParamType]: string } = {
 function expected(spec: ParamSpec): string {
   const { min, max } = spec;
   if (spec.type === 'enum') return listOf((spec.of ?? []) as readonly string[]);
-  if (spec.type === 'size') return min === undefined ? EXPECTED.size : `${EXPECTED.size}, at least ${formatSize(min)},`;
+  if (spec.type === 'size') return expectedSize(spec);
+  if (spec.type === 'string' || spec.type === 'word')
+    return [
+      EXPECTED[spec.type],
+      ...(spec.pattern === undefined ? [] : [`such as ${spec.example}`]),
+      ...lengthOf(spec),
+    ].join(' ');
   if (min !== undefined && max !== undefined) return `${EXPECTED[spec.type]} from ${min} to ${max}`;
   return min === undefined ? EXPECTED[spec.type] : `${EXPECTED[spec.type]}, at least ${min},`;
+}
+
+function expectedSize({ min, max, 'power-of-two': power }: ParamSpec): string {
+  const kind = power ? 'a power of two such as 64M or 1G' : EXPECTED.size;
+  if (min === undefined && max === undefined) return kind;
+  if (max === undefined) return `${kind}, at least ${formatSize(min ?? 0)},`;
+  return `${kind}, from ${formatSize(min ?? 0)} to ${formatSize(max)},`;
+}
+
+/** How long a text may be, in words, where that is bounded. */
+export function lengthOf({ min = 0, max }: ParamSpec): string[] {
+  if (max === undefined) return min === 0 ? [] : [`of at least ${min} character${min === 1 ? '' : 's'}`];
+  return [
+    min === max
+      ? `of ${max} characters`
+      : min === 0
+        ? `of at most ${max} characters`
+        : `of ${min} to ${max} characters`,
+  ];
 }
 
 /** `a, b or c` */

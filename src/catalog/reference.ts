@@ -3,6 +3,7 @@ import { entryOf, toPlain } from '../core/source.ts';
 import type { Catalog } from './catalog.ts';
 import { exampleOf } from './example.ts';
 import { KEYS, type KeySpec, SETTINGS } from './keys.ts';
+import { lengthOf } from './params.ts';
 import type { DeviceTemplate, ParamSpec, ParamType, SectionSpec } from './template.ts';
 
 /** Every key that a VM file may have, as Markdown: what it means, what it takes, its default, an example. */
@@ -124,8 +125,10 @@ function takes(spec: ParamSpec): string {
     return ((spec.of ?? []) as readonly string[]).map((value) => `\`${value}\`${gate(spec, value)}`).join(' ');
   if (spec.type === 'word' && spec.of)
     return `${(spec.of as readonly string[]).map((value) => `\`${value}\``).join(' ')} or a word`;
+  if (spec.type === 'string' || spec.type === 'word')
+    return [`${TAKES[spec.type]}${gate(spec, 'set')}`, ...lengthOf(spec)].join(' ');
   const { min, max } = spec;
-  const what = `${TAKES[spec.type]}${gate(spec, spec.type === 'bool' ? 'on' : 'set')}`;
+  const what = `${TAKES[spec.type]}${gate(spec, spec.type === 'bool' ? 'on' : 'set')}${spec['power-of-two'] ? ', a power of two,' : ''}`;
   const show = (value: number): string => (spec.type === 'size' ? formatSize(value) : String(value));
   if (min === undefined && max === undefined) return what;
   if (max === undefined) return `${what}, at least ${show(min ?? 0)}`;

@@ -1,5 +1,13 @@
 import * as z from 'zod';
 
+function isExpression(text: string): boolean {
+  try {
+    return new RegExp(text) instanceof RegExp;
+  } catch {
+    return false;
+  }
+}
+
 /** The shape of a device template; what its references mean is judged by `lint`. */
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'a name has small letters, digits and - only');
@@ -27,6 +35,8 @@ const TYPES = [
   'list',
 ] as const;
 
+const slips = z.record(z.string().refine(isExpression, 'it is no regular expression'), z.string().min(1));
+
 const expect = z.enum(['file', 'image', 'device', 'directory', 'socket']);
 
 const param = z
@@ -39,6 +49,10 @@ const param = z
     example: z.union([scalar, z.array(scalar)]).optional(),
     derive: z.enum(['mac', 'serial']).optional(),
     help: z.string().optional(),
+    slips: slips.optional(),
+    pattern: z.string().refine(isExpression, 'it is no regular expression').optional(),
+    'power-of-two': z.literal(true).optional(),
+    'no-less-than': name.optional(),
     of: z.union([z.array(z.union([z.string(), z.number(), z.boolean()])).min(1), z.enum(TYPES)]).optional(),
     min: z.number().optional(),
     max: z.number().optional(),
@@ -106,7 +120,13 @@ const slotTable = z
 const board = z.strictObject({ name, family: name.optional(), arch: z.string(), has: z.array(name) });
 const busMaker = z.object({ driver: z.string(), bus: z.string(), addr: z.string() }).catchall(scalar);
 
-const combination = z.strictObject({ when, key: name, message: z.string().min(1), help: z.string().min(1) });
+const combination = z.strictObject({
+  when,
+  key: name,
+  longer: z.number().int().optional(),
+  message: z.string().min(1),
+  help: z.string().min(1),
+});
 
 /** One QEMU option, with or without conditions. */
 const emit = z
@@ -171,5 +191,7 @@ export const SECTIONS = z.record(
     plural: name.optional(),
     folder: z.string().optional(),
     internal: z.boolean().optional(),
+    also: z.array(z.string()).optional(),
+    slips: slips.optional(),
   }),
 );

@@ -40,14 +40,26 @@ export interface ParamSpec {
   readonly of?: readonly string[] | ParamType;
   /** Said when a value is refused: where else it is taken. */
   readonly help?: string;
+  /** What people write by mistake, and what to write instead. */
+  readonly slips?: Slips;
+  /** Of a number, of bytes, or of the length of a text in bytes. */
   readonly min?: number;
   readonly max?: number;
+  /** A regular expression that a text matches as a whole; the example shows what is meant. */
+  readonly pattern?: string;
+  /** Of a size. */
+  readonly 'power-of-two'?: true;
+  /** Another parameter of numbers, which must not be greater where both are given. */
+  readonly 'no-less-than'?: string;
   /** What must be there when the VM starts: of a `path`, or of a `word` that names a network interface of the host. */
   readonly expect?: PathKind | LinkKind;
   readonly access?: 'read' | 'write';
   /** The QEMU that a value needs: by value, by `on` or `off`, or for what has no end of values by `set`. */
   readonly needs?: { readonly [value: string]: ValueNeeds };
 }
+
+/** By regular expressions for a whole word: what to write in its place, where `$&` is the word and `$1` what its first group matched. */
+export type Slips = { readonly [word: string]: string };
 
 /** Conditions on parameters and tables, all of which must hold: a value, one of several, or the words `set` and `unset`. */
 export type When = { readonly [param: string]: string | number | boolean | readonly (string | number | boolean)[] };
@@ -90,6 +102,8 @@ export interface CombinationEntry {
   readonly when: When;
   /** The parameter to blame. */
   readonly key: string;
+  /** Besides, its text has more bytes than this. */
+  readonly longer?: number;
   readonly message: string;
   readonly help: string;
 }
@@ -219,6 +233,10 @@ export interface SectionSpec {
   readonly folder: string;
   /** Never written by users: filled by `requires`. */
   readonly internal?: boolean;
+  /** What people call it elsewhere. */
+  readonly also?: readonly string[];
+  /** Words that are no type or key of it, and what to write instead. */
+  readonly slips?: Slips;
 }
 
 /** Where template files come from; `input` provides one, tests provide others. */

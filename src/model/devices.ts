@@ -1,6 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts';
-import { checkParam, listOf, type ParamValue, showValue, suggestion } from '../catalog/params.ts';
+import { checkParam, listOf, type ParamValue, showValue, slipIn, suggestion } from '../catalog/params.ts';
 import type { DeviceTemplate, ParamSpec, SectionSpec } from '../catalog/template.ts';
+import { formatSize } from '../core/size.ts';
 import type { SourceNode } from '../core/source.ts';
 import type { Findings } from './findings.ts';
 import type { DeviceSpec, SpecValue } from './spec.ts';
@@ -81,13 +82,14 @@ export class DeviceValidator {
         'type-unknown',
         `${label}.type is ${showValue(name)}; use ${listOf(types)}`,
         typeLeaf ?? given,
-        suggestion(name, types),
+        (section.slips && slipIn(section.slips, name)) ?? suggestion(name, types),
       );
       return [];
     }
     const typeRank = typeLeaf instanceof Leaf ? typeLeaf.layer.rank : -1;
     this.#unknownKeys(section, template, label, given, typeRank);
     const params = this.#params(section, template, label, given);
+    this.#order(template, label, params);
     const slot = given['slot'];
     const index =
       slot instanceof Leaf && !isUnset(slot)
@@ -115,6 +117,7 @@ export class DeviceValidator {
         .types(section)
         .filter((type) => Object.hasOwn(this.#catalog.device(section, type)?.params ?? {}, key));
       const help =
+        (section.slips && slipIn(section.slips, key)) ??
         suggestion(key, known) ??
         (owners.length > 0
           ? `${listOf(owners)} ${owners.length > 1 ? 'have' : 'has'} it; ${template.type} does not`
@@ -162,6 +165,21 @@ export class DeviceValidator {
         );
     }
     return params;
+  }
+
+  /** What must not be less than another parameter. */
+  #order(template: DeviceTemplate, label: string, params: { readonly [name: string]: SpecValue }): void {
+    for (const [name, { type, 'no-less-than': least }] of Object.entries(template.params)) {
+      const [value, other] = [params[name], params[least ?? '']];
+      if (typeof value?.value !== 'number' || typeof other?.value !== 'number' || value.value >= other.value) continue;
+      const show = (number: number): string => (type === 'size' ? formatSize(number) : String(number));
+      this.#findings.report({
+        code: 'value-wrong',
+        message: `${label}.${name} is ${show(value.value)}, less than ${least}, which is ${show(other.value)}`,
+        help: 'change one of the two',
+        origin: value.origin ?? other.origin,
+      });
+    }
   }
 
   #report(code: string, message: string, value: Leaf | Tree, help?: string): void {

@@ -82,10 +82,18 @@ function findLayer(
       code: `${noun}-unknown`,
       message: `there is no ${noun} ${showValue(ref.name)}${tried}`,
       origin: ref.origin,
-      help: suggestion(ref.name, names) ?? (names.length > 0 ? `there are ${names.join(', ')}` : undefined),
+      help:
+        suggestion(names.find((name) => isAlso(catalog, folder, name, ref.name)) ?? ref.name, names) ??
+        (names.length > 0 ? `there are ${names.join(', ')}` : undefined),
     });
   }
   return doc;
+}
+
+/** Whether a template says of itself that people call it so. */
+function isAlso(catalog: Catalog, folder: 'os' | 'profiles', name: string, word: string): boolean {
+  const doc = catalog.layer(folder, name);
+  return doc !== undefined && (namesOf(doc, 'also', []) ?? []).some((one) => one.name === word);
 }
 
 function firstNames(layers: readonly OuterLayer[], key: string, diagnostics: Diagnostic[]): NameRef[] | undefined {

@@ -1,5 +1,5 @@
 import type { Catalog } from '../catalog/catalog.ts';
-import { keysOf, topKeys } from '../catalog/keys.ts';
+import { KEYS, keysOf, topKeys } from '../catalog/keys.ts';
 import { checkParam, type ParamContext, showValue, suggestion } from '../catalog/params.ts';
 import type { ParamSpec } from '../catalog/template.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
@@ -87,13 +87,16 @@ const MAX_UNKNOWN = 100;
 function checkKeys(layer: Layer, catalog: Catalog, report: Findings['report']): void {
   const isTemplate = /^(template|profile|defaults)\b/.test(layer.label);
   const known = [...sectionNames(catalog), ...topKeys(isTemplate)];
+  const elsewhere = [...catalog.sections, ...Object.entries(KEYS).map(([name, { also }]) => ({ name, also }))];
   const unknown = layer.doc.root.entries.filter(({ key }) => !known.includes(key));
   for (const { key, at } of unknown.slice(0, MAX_UNKNOWN))
     report({
       code: 'key-unknown',
       message: `there is no section ${showValue(key)}`,
       origin: originOf(layer.doc, at),
-      help: suggestion(key, known) ?? `known are ${known.join(' ')}`,
+      help:
+        suggestion(elsewhere.find(({ also }) => also?.includes(key))?.name ?? key, known) ??
+        `known are ${known.join(' ')}`,
     });
 }
 

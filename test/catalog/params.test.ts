@@ -22,7 +22,36 @@ const BUS: ParamSpec = { type: 'enum', of: ['virtio', 'scsi', 'sata', 'off'] };
 const SIZE: ParamSpec = { type: 'size', min: 2 ** 20 };
 const CORES: ParamSpec = { type: 'int', min: 1, max: 64 };
 
+const LABEL: ParamSpec = { type: 'string', max: 4 };
+const KEY: ParamSpec = { type: 'string', min: 4, max: 4 };
+const NET: ParamSpec = {
+  type: 'word',
+  pattern: '\\d+/\\d+',
+  example: '10/8',
+  slips: { any: 'write `10/8`', '(\\d+)': 'write `$1/8`' },
+};
+const MEMORY: ParamSpec = { type: 'size', min: 2 ** 20, max: 2 ** 30, 'power-of-two': true };
+
 describe('a parameter', () => {
+  it.each<[ParamSpec, string, unknown]>([
+    [LABEL, 'abcd', 'abcd'],
+    [LABEL, 'abcde', '! "abcde"; text of at most 4 characters is wanted'],
+    [LABEL, 'äöü', '! "äöü"; text of at most 4 characters is wanted'],
+    [KEY, 'abc', '! "abc"; text of 4 characters is wanted'],
+    [{ type: 'string', min: 1 }, '""', '! ""; text of at least 1 character is wanted'],
+    [{ type: 'word', min: 2, max: 3 }, 'a', '! "a"; a word of 2 to 3 characters is wanted'],
+    [NET, '10/8', '! "10/8"; a word of letters, digits and . _ + : - is wanted'],
+    [{ ...NET, type: 'string' }, '10/8', '10/8'],
+    [{ ...NET, type: 'string' }, '10/8/9', '! "10/8/9"; text such as 10/8 is wanted'],
+    [{ ...NET, type: 'string' }, 'any', '! "any"; text such as 10/8 is wanted (write `10/8`)'],
+    [{ ...NET, type: 'string' }, '"12"', '! "12"; text such as 10/8 is wanted (write `12/8`)'],
+    [MEMORY, '64M', 2 ** 26],
+    [MEMORY, '3M', '! "3M"; a power of two such as 64M or 1G, from 1M to 1G, is wanted'],
+    [MEMORY, '2G', '! "2G"; a power of two such as 64M or 1G, from 1M to 1G, is wanted'],
+  ])('%j is of the length, form and size that are wanted in %s', (spec, text, expected) => {
+    expect(check(spec, text)).toEqual(expected);
+  });
+
   it.each<[ParamSpec, string, unknown]>([
     [{ type: 'string' }, 'plain text', 'plain text'],
     [{ type: 'string' }, '""', ''],

@@ -135,11 +135,19 @@ system:
   it('give a TPM whose state stays where it is, and Apple’s controller', () => {
     const { plan, options } = made(`system:
   tpm: { type: swtpm, disk: /dev/vm1/tpm, socket: /var/x.sock }
-  applesmc: { osk: "one two, three" }
+  applesmc: { osk: "one two, three ${'x'.repeat(49)}" }
 `);
     expect(plan.sidecars[0]?.argv).toContain('backend-uri=file:///dev/vm1/tpm');
     expect(options).toContain('-device tpm-tis,tpmdev=tpm');
-    expect(options).toContain('-device isa-applesmc,id=applesmc,osk=one two,, three');
+    expect(options).toContain(`-device isa-applesmc,id=applesmc,osk=one two,, three ${'x'.repeat(49)}`);
+  });
+
+  it('give no controller for what cannot be a key', () => {
+    const { options, notes } = made('system: { applesmc: { osk: short } }');
+    expect(options.filter((option) => option.includes('applesmc'))).toEqual([]);
+    expect(notes.map(({ message }) => message)).toContain(
+      'ezkvm forgot system.applesmc; so does ezvm, because a key has 64 characters, and this one 5',
+    );
   });
 });
 

@@ -89,9 +89,57 @@ describe('processors', () => {
   });
 
   it('have a name in the place of Hyper-V that QEMU takes whole', () => {
-    expect(make('cpu: { hyperv-vendor: abcdefghijklm }\n').faults).toEqual([
-      'cpu.hyperv-vendor is abcdefghijklm; QEMU takes 12 characters, and would cut off the rest',
+    const { diagnostics } = specOf('cpu: { hyperv-vendor: abcdefghijklm }\n', CATALOG);
+    expect(diagnostics.map(({ message }) => message)).toEqual([
+      'cpu.hyperv-vendor is "abcdefghijklm"; a word of at most 12 characters is wanted',
     ]);
+  });
+
+  it.each([
+    ['[nosuch]', ['cpu.hyperv: there is no enlightenment "nosuch"']],
+    ['[toString]', ['cpu.hyperv: there is no enlightenment "toString"']],
+    [
+      '[hv-relaxed, hv_stimer_direct]',
+      [
+        'cpu.hyperv: there is no enlightenment "hv-relaxed"',
+        'cpu.hyperv: there is no enlightenment "hv_stimer_direct"',
+      ],
+    ],
+    ['[stimer]', ['cpu.hyperv: QEMU takes stimer only with synic, vpindex, time']],
+    [
+      '[stimer-direct, stimer, synic, time]',
+      [
+        'cpu.hyperv: QEMU takes stimer-direct only with vpindex',
+        'cpu.hyperv: QEMU takes stimer only with vpindex',
+        'cpu.hyperv: QEMU takes synic only with vpindex',
+      ],
+    ],
+    ['[synic, "vpindex=off"]', ['cpu.hyperv: QEMU takes synic only with vpindex']],
+    ['["stimer=off"]', []],
+    ['[passthrough, evmcs]', []],
+    ['[spinlocks]', ['cpu.hyperv: "spinlocks" is not how it is set']],
+    ['["spinlocks=0xffe"]', ['cpu.hyperv: "spinlocks=0xffe" is not how it is set']],
+    ['["spinlocks=4095", "no-nonarch-coresharing=auto", "relaxed=on"]', []],
+    ['["relaxed=maybe"]', ['cpu.hyperv: "relaxed=maybe" is not how it is set']],
+  ])('have of %s what QEMU starts with, whether it has KVM or not', (words, faults) => {
+    for (const facts of [LAPTOP, TCG]) expect(make(`cpu: { hyperv: ${words} }\n`, facts).faults).toEqual(faults);
+  });
+
+  it('show Windows all enlightenments, or with an AMD card none', () => {
+    const windows =
+      'template: windows-11\nfirmware: none\ntpm: none\ngpu: { type: passthrough, pci: "0000:03:00.0" }\n';
+    for (const profiles of ['[amd-gpu]', '[gaming, amd-gpu]', '[amd-gpu, gaming]']) {
+      const { spec } = specOf(`${windows}profiles: ${profiles}\n`, CATALOG);
+      const { plan } = assemble(spec, CATALOG, LAPTOP);
+      expect(plan.qemu.options.find(({ name }) => name === 'cpu')?.args).toEqual({ model: 'host' });
+      expect(plan.sidecars.map(({ name }) => name)).toContain('looking-glass-client');
+    }
+    const { spec } = specOf(`${windows}profiles: [gaming]\n`, CATALOG);
+    expect(assemble(spec, CATALOG, LAPTOP).plan.qemu.options.find(({ name }) => name === 'cpu')?.args).toMatchObject({
+      'hv-stimer': true,
+      'hv-vendor-id': 'ezvm',
+      kvm: false,
+    });
   });
 
   it('show no enlightenment that QEMU is too old for', () => {

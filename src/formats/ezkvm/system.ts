@@ -1,6 +1,9 @@
 import type { Position, ScalarNode } from '../../core/source.ts';
 import { mapOf, type Reader, scalar, type Translation } from './translation.ts';
 
+/** Of the key that macOS asks Apple's controller for. */
+const KEY_LENGTH = 64;
+
 /** Translates `general` and `system`: name, board, firmware, memory, processors, TPM, Apple's controller. */
 export function translateSystem(general: Reader, system: Reader, out: Translation): { isUefi: boolean } {
   const name = general.text('name');
@@ -19,11 +22,14 @@ export function translateSystem(general: Reader, system: Reader, out: Translatio
   const osk = apple.text('osk');
   apple.close();
   if (osk) {
-    out.put('applesmc', mapOf(osk.at, { osk }));
+    const isKey = osk.value.length === KEY_LENGTH;
+    if (isKey) out.put('applesmc', mapOf(osk.at, { osk }));
     out.note(
       'ezkvm-ignored',
       osk.at,
-      'ezkvm forgot system.applesmc; ezvm gives the guest the key, which every user of this machine can read in the arguments of QEMU',
+      isKey
+        ? 'ezkvm forgot system.applesmc; ezvm gives the guest the key, which every user of this machine can read in the arguments of QEMU'
+        : `ezkvm forgot system.applesmc; so does ezvm, because a key has ${KEY_LENGTH} characters, and this one ${osk.value.length}`,
     );
   }
   system.close();

@@ -1,22 +1,11 @@
-import { compareVersions, parseVersion, type QemuProps } from '../../qemu/option.ts';
+import { compareVersions, type QemuProps } from '../../qemu/option.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { checkEnlightenments } from './hyperv.ts';
 import { newestOf } from './machine.ts';
 
 /** TCG knew no x2APIC before QEMU 9.0, and without it a PC numbers its processors in eight bits. */
 const MOST_UNDER_TCG = 255;
 const X2APIC_UNDER_TCG = { major: 9, minor: 0, micro: 0 };
-
-/** A CPUID leaf has room for no more. */
-const MOST_OF_VENDOR = 12;
-
-/** Enlightenments that came after the oldest QEMU that ezvm knows (6.2). */
-const HYPERV_SINCE: Readonly<Record<string, string>> = {
-  'emsr-bitmap': '7.1',
-  syndbg: '7.1',
-  'tlbflush-direct': '7.1',
-  'tlbflush-ext': '7.1',
-  'xmm-input': '7.1',
-};
 
 /**
  * Needs code because the model depends on the accelerator, flags are property names, and processors are counted by
@@ -102,16 +91,9 @@ function topology(device: PlannedDevice, { accel, facts }: PlanContext): QemuPro
 
 /** TCG accepts `hv-` flags only to ignore them, with a warning for each; the guest would not see them. */
 function enlightenments(device: PlannedDevice, context: PlanContext): QemuProps {
-  const names = param<readonly string[]>(device, 'hyperv') ?? [];
+  const names = checkEnlightenments(device, context);
   const vendor = param<string>(device, 'hyperv-vendor');
   const hidden = param<boolean>(device, 'hidden') === true;
-  if (vendor !== null && vendor.length > MOST_OF_VENDOR)
-    context.refuse({
-      code: 'combination-refused',
-      message: `cpu.hyperv-vendor is ${vendor}; QEMU takes ${MOST_OF_VENDOR} characters, and would cut off the rest`,
-      origin: device.params['hyperv-vendor']?.origin ?? device.origin,
-      help: 'give it a shorter name',
-    });
   if (context.accel !== 'kvm' || context.board?.arch === 'aarch64') {
     const asked = names.length > 0 ? 'hyperv' : vendor !== null ? 'hyperv-vendor' : 'hidden';
     if (names.length > 0 || vendor !== null || hidden)
@@ -124,23 +106,10 @@ function enlightenments(device: PlannedDevice, context: PlanContext): QemuProps 
     return {};
   }
   return {
-    ...Object.fromEntries(names.filter((name) => isKnown(name, device, context)).map((name) => flag(`hv-${name}`))),
+    ...Object.fromEntries(names.map((name) => flag(`hv-${name}`))),
     ...(vendor !== null && { 'hv-vendor-id': vendor }),
     ...(hidden && { kvm: false }),
   };
-}
-
-function isKnown(text: string, device: PlannedDevice, { version, note }: PlanContext): boolean {
-  const since = HYPERV_SINCE[text.replace(/=.*/, '')];
-  const wanted = since === undefined ? undefined : parseVersion(since);
-  if (!wanted || compareVersions(version, wanted) >= 0) return true;
-  note({
-    severity: 'warning',
-    code: 'qemu-too-old',
-    message: `cpu.hyperv: ${text} needs QEMU ${since} or newer; left out`,
-    origin: device.params['hyperv']?.origin,
-  });
-  return false;
 }
 
 function flags(device: PlannedDevice): QemuProps {
