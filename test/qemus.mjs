@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// Gets the QEMUs of other Debian releases, for the tests that start every option in each of them, the Looking Glass client
-// that only the newest has, and an iSCSI target, whose package would start a server on this machine. Packages are downloaded and unpacked into a folder of the user's cache, never installed;
-// any user can run it.
+// Gets the QEMUs of other Debian releases, for the tests that start every option in each of them, their virtiofsd and passt,
+// the Looking Glass client that only the newest has, and an iSCSI target, whose package would start a server on this machine.
+// Packages are downloaded and unpacked into a folder of the user's cache, never installed; any user can run it.
 //
 //   node test/qemus.mjs               gets what is not there yet
 //   node test/qemus.mjs --refresh     gets all of them anew
@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util';
 /** The releases, and what they are called for people. */
 const SUITES = { trixie: 'Debian 13', sid: 'Debian unstable' };
 const PACKAGES =
-  'qemu-system-x86 qemu-system-gui qemu-system-modules-spice qemu-system-modules-opengl qemu-block-extra libpipewire-0.3-modules ovmf tgt'.split(
+  'qemu-system-x86 qemu-system-gui qemu-system-modules-spice qemu-system-modules-opengl qemu-block-extra libpipewire-0.3-modules ovmf tgt virtiofsd passt'.split(
     ' ',
   );
 /** The greater part of what the packages bring, and nothing that QEMU reads. */
@@ -31,7 +31,13 @@ const CLIENT_PACKAGES = ['looking-glass-client', 'fonts-dejavu-core'];
 /** Below a release's root. */
 const QEMU = 'usr/bin/qemu-system-x86_64';
 const ISCSI = 'usr/lib/x86_64-linux-gnu/qemu/block-iscsi.so';
-const TARGET = { tgtd: 'usr/sbin/tgtd', tgtadm: 'usr/sbin/tgtadm' };
+/** What runs beside QEMU, by the names of their starters. */
+const BESIDE = {
+  tgtd: 'usr/sbin/tgtd',
+  tgtadm: 'usr/sbin/tgtadm',
+  virtiofsd: 'usr/libexec/virtiofsd',
+  passt: 'usr/bin/passt',
+};
 const CLIENT = 'usr/bin/looking-glass-client';
 const LOADER = 'usr/lib64/ld-linux-x86-64.so.2';
 
@@ -53,15 +59,22 @@ function describe(suite) {
   const release = SUITES[suite];
   const binary = join(place, 'qemu-system-x86_64');
   const client = join(place, 'looking-glass-client');
-  if (fs.existsSync(binary))
-    return { release, binary, firmware: join(place, 'firmware'), ...(fs.existsSync(client) && { client }) };
+  if (fs.existsSync(binary)) {
+    const beside = Object.keys(BESIDE)
+      .map((name) => [name, join(place, name)])
+      .filter(([, path]) => fs.existsSync(path));
+    const firmware = join(place, 'firmware');
+    return { release, binary, firmware, ...Object.fromEntries(beside), ...(fs.existsSync(client) && { client }) };
+  }
   const reason = reasonFile(suite);
   return { release, reason: fs.existsSync(reason) ? fs.readFileSync(reason, 'utf8') : 'node test/qemus.mjs gets it' };
 }
 
 function isWhole(suite) {
   const { binary, client } = describe(suite);
-  const isComplete = [ISCSI, TARGET.tgtd].every((each) => fs.existsSync(join(placeOf(suite), 'root', each)));
+  const isComplete = [ISCSI, ...Object.values(BESIDE)].every((each) =>
+    fs.existsSync(join(placeOf(suite), 'root', each)),
+  );
   return binary !== undefined && isComplete && (client !== undefined || !WITH_CLIENT.includes(suite));
 }
 
@@ -119,9 +132,11 @@ function getQemu(suite, place) {
       join(work, 'root', QEMU),
       '--version',
     ]);
-    // Whoever else gets it at the same time has got the same.
-    fs.rmSync(place, { recursive: true, force: true });
+    // Whoever else gets it at the same time has got the same; whoever uses the old one should not find half of it.
+    const old = `${work}.old`;
+    if (fs.existsSync(place)) fs.renameSync(place, old);
     fs.renameSync(work, place);
+    fs.rmSync(old, { recursive: true, force: true });
   } finally {
     fs.rmSync(work, { recursive: true, force: true });
   }
@@ -223,7 +238,7 @@ function writeStarters(suite, folder, place) {
     fs.writeFileSync(join(folder, name), `${lines.join('\n')}\n`, { mode: 0o755 });
   };
   write('qemu-system-x86_64', QEMU, `-L '${share}/qemu'`, `-L '${share}/seabios'`);
-  for (const [name, program] of Object.entries(TARGET)) write(name, program);
+  for (const [name, program] of Object.entries(BESIDE)) write(name, program);
   if (WITH_CLIENT.includes(suite)) write('looking-glass-client', CLIENT);
 }
 

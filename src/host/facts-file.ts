@@ -120,6 +120,7 @@ const factsFile = z.object({
   lockable: z.number().exactOptional(),
   helper: helper.exactOptional(),
   virtiofsd: z.object({ path: z.string(), options: words }).exactOptional(),
+  passt: z.object({ path: z.string(), options: words }).exactOptional(),
   session: byName,
   renderNodes: words.exactOptional(),
   sound: words,

@@ -40,7 +40,9 @@ export interface HostFacts {
   /** Where it is installed, for users other than root. */
   readonly helper?: HelperFacts;
   /** Where a VM starts it, and it is installed. */
-  readonly virtiofsd?: VirtiofsdFacts;
+  readonly virtiofsd?: ProgramFacts;
+  /** Where a VM of root's starts it, and it is installed. */
+  readonly passt?: ProgramFacts;
   /** The session a window needs; empty strings are left out. */
   readonly session: { readonly [variable: string]: string };
   /** Devices of GPUs that draw without a screen, such as /dev/dri/renderD128; absent where nobody looked. */
@@ -111,8 +113,8 @@ export interface HelperFacts {
   readonly bridges?: { readonly [bridge: string]: string | null };
 }
 
-/** The server of shared folders. There are two programs of this name, with options of their own. */
-export interface VirtiofsdFacts {
+/** A program that is not the same on every host: there are two called virtiofsd, and passt has changed with the years. */
+export interface ProgramFacts {
   readonly path: string;
   /** The long options that it knows, such as `--readonly`. */
   readonly options: readonly string[];

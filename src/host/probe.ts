@@ -117,7 +117,7 @@ async function answerQuestions(
   programs: Readonly<Record<string, string>>,
   dirs: readonly string[],
   chosen: Readonly<Record<string, string>> = {},
-): Promise<Pick<HostFacts, 'programs' | 'links' | 'pci' | 'lockable' | 'bridgeHelper' | 'virtiofsd'>> {
+): Promise<Pick<HostFacts, 'programs' | 'links' | 'pci' | 'lockable' | 'bridgeHelper' | 'virtiofsd' | 'passt'>> {
   const answers: { -readonly [key in keyof HostFacts]?: HostFacts[key] } & Pick<HostFacts, 'programs'> = { programs };
   if (interfaces.length > 0) {
     const [{ probeLinks }, { probeBridgeHelper }] = await Promise.all([
@@ -135,12 +135,17 @@ async function answerQuestions(
     if (Number.isFinite(lockable)) answers.lockable = lockable;
   }
   if (started.includes('virtiofsd')) {
-    const { askVirtiofsd, findVirtiofsd } = await import('./virtiofsd.ts');
+    const { askOptions, findVirtiofsd } = await import('./virtiofsd.ts');
     const server = chosen['virtiofsd'] ?? findVirtiofsd() ?? programs['virtiofsd'];
     if (server !== undefined) {
-      answers.virtiofsd = await askVirtiofsd(server);
+      answers.virtiofsd = await askOptions(server);
       answers.programs = { ...programs, virtiofsd: server };
     }
+  }
+  // Anybody else's passt is told the same whatever it knows.
+  if (started.includes('passt') && programs['passt'] !== undefined && process.geteuid?.() === 0) {
+    const { askOptions } = await import('./virtiofsd.ts');
+    answers.passt = await askOptions(programs['passt']);
   }
   return answers;
 }

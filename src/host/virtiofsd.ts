@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isRecord } from '../core/json.ts';
-import type { VirtiofsdFacts } from './facts.ts';
+import type { ProgramFacts } from './facts.ts';
 import { isExecutable } from './programs.ts';
 
 /** From general to specific, like those of firmware: QEMU's docs/interop/vhost-user.json. */
@@ -34,11 +34,11 @@ function serverIn(file: string): string | undefined {
   }
 }
 
-/** Asks a file server which options it knows: there are two of one name, and the newer one learnt some over time. */
-export async function askVirtiofsd(path: string): Promise<VirtiofsdFacts> {
+/** Asks a program which options it knows, by its help. */
+export async function askOptions(path: string): Promise<ProgramFacts> {
   const { execFile } = await import('node:child_process');
   const text = await new Promise<string>((resolve) =>
-    execFile(path, ['--help'], { timeout: 5000 }, (_, stdout) => resolve(stdout)),
+    execFile(path, ['--help'], { timeout: 5000 }, (_, stdout, stderr) => resolve(stdout + stderr)),
   );
   return { path, options: [...new Set(text.match(/(?<=\s)--[a-z][a-z-]+/g))].toSorted() };
 }

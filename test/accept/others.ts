@@ -7,6 +7,8 @@ interface Listed {
   readonly release: string;
   readonly binary?: string;
   readonly firmware?: string;
+  readonly virtiofsd?: string;
+  readonly passt?: string;
   readonly reason?: string;
 }
 

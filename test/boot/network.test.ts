@@ -3,12 +3,22 @@ import { createSocket } from 'node:dgram';
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import { OTHERS } from '../accept/others.ts';
 import { freePorts } from '../accept/stand-ins.ts';
 import { AS_ROOT, type Machine } from './machine.ts';
 import { echo, NO_GUEST, scripted } from './scripted.ts';
 
 const LEFT_OUT = NO_GUEST ? ` (left out: ${NO_GUEST})` : '';
 const PASST = ['/usr/bin/passt', '/usr/local/bin/passt'].some(existsSync) ? undefined : 'no passt';
+/** This machine's passt, and those of other releases. */
+const PASSTS = [
+  { title: 'passt', path: undefined, left: PASST },
+  ...OTHERS.map(({ release, passt, reason }) => ({
+    title: `the passt of ${release}`,
+    path: passt,
+    left: passt === undefined ? (reason ?? 'node test/qemus.mjs gets it') : undefined,
+  })),
+];
 const ROOT_ONLY = process.geteuid?.() !== 0 ? 'not root' : existsSync('/dev/net/tun') ? undefined : 'no /dev/net/tun';
 
 let machines: Machine[] = [];
@@ -78,16 +88,17 @@ describe.skipIf(NO_GUEST !== undefined)(`a network${LEFT_OUT}`, () => {
     expect(await machine.waitFor('--- end of script ---')).toContain('--- script ---\nlo\n--- end of script ---');
   });
 
-  for (const { type, left, address } of [
-    { type: 'user', left: undefined, address: /^10\.0\.2\.15$/ },
-    { type: 'passt', left: PASST, address: /^\d+\.\d+\.\d+\.\d+$/ },
+  for (const { type, title, path, left, address } of [
+    { type: 'user', title: 'user', path: undefined, left: undefined, address: /^10\.0\.2\.15$/ },
+    ...PASSTS.map((one) => ({ ...one, type: 'passt', address: /^\d+\.\d+\.\d+\.\d+$/ })),
   ])
     it.skipIf(left !== undefined)(
-      `behind ${type} forwards TCP and UDP into the guest${left ? ` (left out: ${left})` : ''}`,
+      `behind ${title} forwards TCP and UDP into the guest${left ? ` (left out: ${left})` : ''}`,
       async () => {
         const [tcp = 0, udp = 0] = await freePorts(2);
         const forward = `["${tcp}:7", "udp/${udp}:9"]`;
         const machine = guest(SERVE, `network: [{ type: ${type}, mtu: 1400, forward: ${forward} }]\n`);
+        if (path !== undefined) machine.write('config/ezvm/ezvm.yaml', `programs: { passt: ${path} }\n`);
         await machine.start();
         const console = await machine.waitFor('guest is ready');
         const [, found = '', mtu] = /^eth0: (.*), MTU (\d+)$/m.exec(console) ?? [];

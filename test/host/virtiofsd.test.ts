@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { askVirtiofsd, findVirtiofsd } from '../../src/host/virtiofsd.ts';
+import { askOptions, findVirtiofsd } from '../../src/host/virtiofsd.ts';
 import { program, scratch } from './scratch.ts';
 
 describe('virtiofsd', () => {
@@ -31,8 +31,8 @@ describe('virtiofsd', () => {
       'virtiofsd',
       '#!/bin/sh\necho "  --shared-dir <D>  as --socket says, --readonly"\n',
     );
-    expect(await askVirtiofsd(path)).toEqual({ path, options: ['--readonly', '--shared-dir', '--socket'] });
+    expect(await askOptions(path)).toEqual({ path, options: ['--readonly', '--shared-dir', '--socket'] });
     const dumb = program(scratch(), 'virtiofsd', '#!/bin/sh\nexit 1\n');
-    expect(await askVirtiofsd(dumb)).toEqual({ path: dumb, options: [] });
+    expect(await askOptions(dumb)).toEqual({ path: dumb, options: [] });
   });
 });

@@ -181,6 +181,18 @@ describe('passt', () => {
     ]);
   });
 
+  it('of root’s stays root only where an old one could not make its socket else', () => {
+    const root = { user: { uid: 0, gid: 0, name: 'root', home: '/root' } };
+    const argv = (more: Partial<HostFacts>): string =>
+      planned('network: passt\n', more).plan.sidecars[0]?.argv.join(' ') ?? '';
+    const passt = (...options: string[]): Partial<HostFacts> => ({
+      ...root,
+      passt: { path: '/usr/bin/passt', options },
+    });
+    expect(argv(passt('--runas'))).toContain(' --runas 0 ');
+    for (const host of [passt('--map-host-loopback', '--runas'), root, {}]) expect(argv(host)).not.toContain('--runas');
+  });
+
   it('is one program for each card', () => {
     expect(planned('network: [passt, passt]\n').plan.sidecars.map(({ name }) => name)).toEqual([
       'passt-net0',

@@ -49,6 +49,14 @@ describe('a folder over virtiofs', () => {
     expect(planned(share(', owner: 500')).argv[0]).toContain(`${squashed('uid')} --translate-uid=host:1000:500:1`);
   });
 
+  it('gets at files by no handles, for which root’s program would need another right', () => {
+    const options = [...(LAPTOP.virtiofsd?.options ?? []), '--inode-file-handles'];
+    const newer = { virtiofsd: { path: '/usr/libexec/virtiofsd', options } };
+    expect(planned(share(), { ...ROOT, ...newer }).argv[0]).toContain(' --inode-file-handles=never');
+    expect(planned(share(), newer).argv[0]).not.toContain('handles');
+    expect(planned(share(), { ...ROOT, ...EARLY }).argv[0]).not.toContain('handles');
+  });
+
   it("keeps each user's files apart when root shares it", () => {
     expect(planned(share(), ROOT).argv[0]).not.toContain('--translate');
     expect(planned(share(', owner: 500'), ROOT).argv[0]).toContain('--translate-uid=squash-guest:0:0:4294967295');

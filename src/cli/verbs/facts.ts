@@ -19,7 +19,7 @@ export const verb: Verb = {
   async run(_, flags, context) {
     const { interfacesHere } = await import('../../host/links.ts');
     // Whatever a VM may ask, but for paths, which have no end.
-    const questions = { paths: [], interfaces: interfacesHere(), programs: ['virtiofsd'], pci: true };
+    const questions = { paths: [], interfaces: interfacesHere(), programs: ['virtiofsd', 'passt'], pci: true };
     const { facts, diagnostics } = await findFacts(questions, [], {}, context);
     context.report(diagnostics);
     const file = flags['replies'];

@@ -4,7 +4,7 @@ import { reconnection } from './reconnect.ts';
 
 /** Needs code because forwards are words of the program's own syntax, and QEMUs differ in how they connect again. */
 export function resolvePasst(device: PlannedDevice, context: PlanContext): Resolved {
-  const { facts, require } = context;
+  const { require } = context;
   const forwards = (param<readonly WrappedString[]>(device, 'forward') ?? []).flatMap(({ str }) => {
     const [, protocol, host = '', from = '', to = ''] = /^(tcp|udp):([^:]*):(\d+)-:(\d+)$/.exec(str) ?? [];
     const origin = device.params['forward']?.origin ?? device.origin;
@@ -14,11 +14,15 @@ export function resolvePasst(device: PlannedDevice, context: PlanContext): Resol
   const { seconds, milliseconds } = reconnection(context);
   return {
     values: {
-      // Without a word for it, root's passt becomes nobody, who may not make the socket.
-      words: ['--foreground', '--one-off', ...(facts.user.uid === 0 ? ['--runas', '0'] : []), ...forwards],
+      words: ['--foreground', '--one-off', ...(staysRoot(context) ? ['--runas', '0'] : []), ...forwards],
       reconnects: (seconds ?? milliseconds) !== null,
       seconds,
       milliseconds,
     },
   };
+}
+
+/** Root's passt becomes nobody; one older than 2024 does so before it makes its socket where nobody may not. */
+function staysRoot({ facts }: PlanContext): boolean {
+  return facts.user.uid === 0 && facts.passt?.options.includes('--map-host-loopback') === false;
 }

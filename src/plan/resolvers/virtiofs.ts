@@ -37,6 +37,8 @@ function newWords(device: PlannedDevice, context: PlanContext, knows: (option: s
     `--cache=${param<string>(device, 'cache')}`,
     ...(param(device, 'xattr') === true ? ['--xattr'] : []),
     ...(param(device, 'read-only') === true ? ['--readonly'] : []),
+    // For handles it wants to get at files whatever the folders above them say; newer ones try to have them unasked.
+    ...(uid === 0 && knows('--inode-file-handles') ? ['--inode-file-handles=never'] : []),
     ...(squashed ? [...translation('uid', uid), ...translation('gid', gid)] : []),
   ];
 }
