@@ -22,11 +22,19 @@ export async function giveBack({ program, vm }: Lent): Promise<void> {
       ['release', `--vm=${vm}`],
       { cwd: '/', env: {}, encoding: 'utf8', timeout: PATIENCE },
       (error, _, stderr) =>
-        resolve(error === null ? undefined : helperSentences(stderr.split('\n')).join('; ') || error.message),
+        resolve(
+          error === null ? undefined : helperSentences(stderr.split('\n')).join('; ') || reasonOf(program, error),
+        ),
     ),
   );
   if (said === undefined) return;
   throw fault(EXIT.state, 'devices-kept', `the PCI devices of VM ${vm} were not given back: ${said}`, {
     help: `when that is mended: ezvm stop ${vm}; or as root: ${program} release`,
   });
+}
+
+function reasonOf(program: string, error: Error): string {
+  return 'code' in error && error.code === 'ENOENT'
+    ? `the helper ${program} is gone; install it again: sudo ezvm setup helper --apply`
+    : error.message;
 }

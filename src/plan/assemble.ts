@@ -173,7 +173,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
       ...planGivingBack(helper),
     ],
     guest: emitted.flatMap(({ guest }) => guest),
-    requirements: tellOfHelper(requirements, facts),
+    requirements: tellOfHelper(requirements, relaxed, facts),
     steps,
     stopTimeout: spec.stopTimeout,
     notes,

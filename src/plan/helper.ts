@@ -70,12 +70,24 @@ export function planGivingBack(helper: PlannedHelper | undefined): Sidecar[] {
 }
 
 /** Adds to what is closed to the user how the helper could open it, where that is not what will be done. */
-export function tellOfHelper(requirements: readonly Requirement[], facts: HostFacts): Requirement[] {
+export function tellOfHelper(
+  requirements: readonly Requirement[],
+  relaxed: readonly Relaxation[],
+  facts: HostFacts,
+): Requirement[] {
+  const kept = gainsPrivileges(relaxed) && isUsable(facts);
   return requirements.map((one) => {
     const line = one.kind === 'unmet' ? undefined : lineFor(one, facts);
-    const help = line === undefined ? undefined : helpByHelper(line, facts);
+    const help = line === undefined ? undefined : kept ? helpWithBridges(facts) : helpByHelper(line, facts);
     return help === undefined ? one : { ...one, helper: help };
   });
+}
+
+/** What QEMU's own bridge helper keeps it from. */
+function helpWithBridges(facts: HostFacts): string {
+  const refused = Object.entries(facts.helper?.bridges ?? {}).filter(([, refusal]) => refusal !== null);
+  const lines = refused.map(([bridge]) => `\`${bridgeLine(bridge, false, facts)}\``);
+  return `have ezvm's helper do it, which has to make the tap as well: with ${lines.join(' and ')} in its policy`;
 }
 
 /** How the helper would do what a line of its policy says; undefined where it would do it already, and for root. */

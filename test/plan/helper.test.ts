@@ -162,6 +162,14 @@ describe('where the helper does nothing', () => {
     expect(helpOf(withCards({}, {}, faulty), 'vfio')).toBeUndefined();
   });
 
+  it('a bridge that keeps it from the rest is told', () => {
+    const facts = { lockable: 1, helper: { ...HELPER, bridges: { br7: 'no' } } };
+    const pci = [{ address: CARD, id: '10de:2684', group: '7' }];
+    const made = plan(`pci: ["${CARD}"]\n${BRIDGE}`, { ...facts, pci });
+    expect(made.qemu.helper).toBeUndefined();
+    expect(helpOf(made, 'locked-memory')).toContain('make the tap as well: with `allow user:alice bridge br7`');
+  });
+
   it('a bridge is told with all that would help', () => {
     const links = { br7: { kind: 'bridge', index: 7, mac: '' } } as const;
     const bridgeHelper = { path: '/usr/lib/qemu/qemu-bridge-helper', privileged: true, rules: [] };

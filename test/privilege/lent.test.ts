@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -19,12 +19,14 @@ let program: string;
 let priv: PrivLab;
 let pci: FakePci;
 let lab: Lab;
+let group: number;
 beforeAll(async () => {
   if (!CAN) return;
   bin = mkdtempSync(join(tmpdir(), 'ezvm-b-'));
   chmodSync(bin, 0o755);
   program = await buildLauncher(bin);
   priv = await makePrivLab();
+  group = statSync(priv.helper).gid;
   priv.policy(`allow any program ${QEMU}\nallow any pci ${CARD} 10de:2684 bind\n`);
 });
 afterAll(async () => {
@@ -55,7 +57,7 @@ function lendingPlan(options: readonly QemuOption[] = [], isWatched = false): Pl
 /** Runs a program of the member's. */
 function run(job: Job): Promise<Ended> {
   spawnSync('chown', ['-R', String(priv.member.uid), lab.dir]);
-  return runLauncher(program, lab, { ...job, uid: priv.member.uid, gid: statSync(priv.helper).gid });
+  return runLauncher(program, lab, { gid: group, ...job, uid: priv.member.uid });
 }
 
 function expectGivenBack(): void {
@@ -114,6 +116,29 @@ describe.skipIf(!CAN)(`a device that the helper has lent (in a tree like sysfs)$
       expect([moment, pci.driver(CARD)]).toEqual([moment, 'nouveau']);
       expectGivenBack();
     }
+  });
+
+  it('is given back when the start is interrupted, at any moment', async () => {
+    const plan = lendingPlan([], true);
+    const { moments = [] } = await run({ plan });
+    await run({ plan, verb: 'stop' });
+    const before = moments.slice(moments.indexOf('qemu: lent'), moments.indexOf('qemu: continuing'));
+    for (const moment of before) {
+      const { code, diagnostics } = await run({ plan, signalAt: moment });
+      expect([moment, code, diagnostics?.map((one) => one.code)]).toEqual([moment, 143, ['interrupted']]);
+      expectGivenBack();
+    }
+  });
+
+  it('is kept when the helper is gone, until it is there again', async () => {
+    const plan = lendingPlan();
+    await run({ plan });
+    renameSync(priv.helper, `${priv.helper}.away`);
+    const { code, diagnostics } = await run({ plan, verb: 'stop' });
+    renameSync(`${priv.helper}.away`, priv.helper);
+    expect([code, diagnostics?.[0]?.message]).toEqual([4, expect.stringMatching(/is gone; install it again/)]);
+    expect(await run({ plan, verb: 'status' })).toMatchObject({ condition: 'stopped' });
+    expectGivenBack();
   });
 
   it('that no driver takes back is told each time, until that is mended', async () => {
