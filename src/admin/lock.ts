@@ -90,16 +90,25 @@ function tryLock(path: string, purpose: LockPurpose): Lock | 'held' | 'stale' {
 }
 
 function takeLock(path: string, fd: number): 'taken' | 'held' | 'stale' {
+  if (!tryFlock(fd, path)) return 'held';
+  // Whoever held it before us may have removed the file between our open and our lock.
+  return statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino ? 'taken' : 'stale';
+}
+
+/**
+ * Locks an open file for whoever has it open by this descriptor, or by one that it was handed down as.
+ * @returns false when another has locked it
+ * @throws EzvmError exit 3 when the file system knows no locks
+ */
+export function tryFlock(fd: number, path: string): boolean {
   // Node has no flock(2). A lock taken through an inherited descriptor stays with the open file when flock(1) exits.
   const { status, stderr, error } = spawnSync(flockProgram(), ['-n', '-x', '3'], {
     stdio: ['ignore', 'ignore', 'pipe', fd],
     env: {},
     encoding: 'utf8',
   });
-  if (status === 1) return 'held';
-  if (status !== 0) throw fault(EXIT.host, 'lock-failed', `cannot lock ${path}: ${error?.message ?? stderr.trim()}`);
-  // Whoever held it before us may have removed the file between our open and our lock.
-  return statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino ? 'taken' : 'stale';
+  if (status === 0 || status === 1) return status === 0;
+  throw fault(EXIT.host, 'lock-failed', `cannot lock ${path}: ${error?.message ?? stderr.trim()}`);
 }
 
 function flockProgram(): string {

@@ -14,6 +14,8 @@ interface ProcStat {
   readonly session: number;
   readonly threads: number;
   readonly ticks: number;
+  /** Of processor time, the kernel's on its behalf included. */
+  readonly worked: number;
 }
 
 const HAS_PROC = existsSync('/proc/self/stat');
@@ -31,6 +33,12 @@ export function isAlive(process: ProcessIdentity): boolean {
   if (!HAS_PROC) return identifyByPs(process.pid)?.startTime === process.startTime;
   const stat = readStat(process.pid);
   return stat !== undefined && !isDead(stat) && startTime(stat.ticks) === process.startTime;
+}
+
+/** What a process is doing: its state as /proc names it (`T` is stopped), and the processor time it has had; undefined where that is not known. */
+export function activityOf(process: ProcessIdentity): { state: string; ticks: number } | undefined {
+  const stat = HAS_PROC && isAlive(process) ? readStat(process.pid) : undefined;
+  return stat && { state: stat.state, ticks: stat.worked };
 }
 
 /** The clock that start times are measured with, now: no process started later has a lower one. */
@@ -132,6 +140,7 @@ function readStat(pid: number): ProcStat | undefined {
     session: Number(fields[3]),
     threads: Number(fields[17]),
     ticks: Number(fields[19]),
+    worked: Number(fields[11]) + Number(fields[12]),
   };
 }
 

@@ -290,12 +290,15 @@ function lintLets(own: DeviceTemplate, whole: DeviceTemplate, known: Known, faul
 /** Where a table says when a sidecar starts, or what closing it does, each of its values must be one. */
 function lintSidecars(own: DeviceTemplate, whole: DeviceTemplate, fault: Fault): void {
   const words = { start: ['before-qemu', 'after-qemu', 'when-asked'], 'on-close': ['stop', null] } as const;
-  for (const [index, sidecar] of own.sidecars.entries())
+  for (const [index, sidecar] of own.sidecars.entries()) {
+    for (const [at, { key }] of (sidecar.complaints ?? []).entries())
+      if (!whole.params[key]) fault(`there is no parameter ${key}`, ['sidecars', index, 'complaints', at]);
     for (const key of ['start', 'on-close'] as const) {
       const table = whole.lets[/^\$\{(.+)\}$/.exec(sidecar[key] ?? '')?.[1] ?? ''];
       for (const value of Object.values(table?.values ?? {}))
         if (!words[key].some((word) => word === value)) fault(`${key} is never ${value}`, ['sidecars', index, key]);
     }
+  }
 }
 
 /** What a table has to list; undefined where `by` names nothing that one can be over. */

@@ -37,7 +37,7 @@ const TYPES = [
 
 const slips = z.record(z.string().refine(isExpression, 'it is no regular expression'), z.string().min(1));
 
-const expect = z.enum(['file', 'image', 'device', 'directory', 'socket']);
+const expect = z.enum(['file', 'secret', 'image', 'tpm-state', 'device', 'directory', 'socket']);
 
 const param = z
   .strictObject({
@@ -100,6 +100,10 @@ const sidecar = z
     'on-close': z.union([z.literal('stop'), z.string().regex(/^\$\{.+\}$/)]).optional(),
     capabilities: z.array(z.string().regex(/^[a-z_]+$/)).optional(),
     reconnects: z.union([z.literal(true), z.string().regex(/^\$\{.+\}$/)]).optional(),
+    claims: z.array(z.string()).optional(),
+    complaints: z
+      .array(z.strictObject({ says: z.string(), key: z.string(), message: z.string(), help: z.string().optional() }))
+      .optional(),
   })
   .refine(
     ({ argv, package: pack, programs }) => (argv === undefined) !== (programs === undefined) && !(programs && pack),

@@ -22,7 +22,7 @@ export type ParamType =
 export type LinkKind = 'interface' | 'bridge' | 'tap' | 'macvtap';
 
 /** What can be at a path. */
-export type PathKind = 'file' | 'image' | 'device' | 'directory' | 'socket';
+export type PathKind = 'file' | 'secret' | 'image' | 'tpm-state' | 'device' | 'directory' | 'socket';
 
 export interface ParamSpec {
   readonly type: ParamType;
@@ -140,6 +140,15 @@ export interface SidecarEntry {
   readonly capabilities?: readonly string[];
   /** QEMU connects to it again, so that it can be started again while QEMU runs; or `${…}` giving whether it does. */
   readonly reconnects?: true | string;
+  /** Paths of what no other VM may use while it runs. */
+  readonly claims?: readonly string[];
+  /** Words of its own, what they mean, and the parameter to blame. */
+  readonly complaints?: readonly {
+    readonly says: string;
+    readonly key: string;
+    readonly message: string;
+    readonly help?: string;
+  }[];
 }
 
 /** One program that can be a sidecar; where a word of its argv is null, it cannot. */

@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { EXIT, type EzvmError, fault } from '../core/diagnostic.ts';
 import { inheritedFor } from '../host/inherited.ts';
 import type { Descriptor } from '../plan/plan.ts';
+import { lockOpen } from './claim.ts';
 import { reasonOf } from './host-fault.ts';
 
 /** An open file of ours, and its number in the child that gets it. */
@@ -11,13 +12,19 @@ export interface Handed {
 }
 
 /**
- * Opens what QEMU is to be handed.
+ * Opens what QEMU is to be handed and nobody else opens for it.
+ * @param made what steps have opened, by path; they are closed with the others
  * @throws EzvmError exit 3 at the first that cannot be opened as planned; nothing is left open then
  */
-export function openDescriptors(descriptors: readonly Descriptor[]): Handed[] {
+export function openDescriptors(descriptors: readonly Descriptor[], made = new Map<string, number>()): Handed[] {
   const handed: Handed[] = [];
   try {
-    for (const descriptor of descriptors) handed.push({ fd: descriptor.fd, from: openDescriptor(descriptor) });
+    for (const descriptor of descriptors) {
+      const { fd, path, opener } = descriptor;
+      const from = opener === undefined ? openDescriptor(descriptor) : opener === 'step' ? made.get(path) : undefined;
+      made.delete(path);
+      if (from !== undefined) handed.push({ fd, from });
+    }
     return handed;
   } catch (error) {
     closeHanded(handed);
@@ -36,7 +43,7 @@ function openDescriptor(descriptor: Descriptor): number {
   let flags = (access === 'write' ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NOCTTY | constants.O_NONBLOCK;
   if (direct) flags |= constants.O_DIRECT;
   // On a block device O_EXCL without O_CREAT is a claim that mounts, swap, LVM and other VMs respect, and we theirs.
-  if (exclusive) flags |= constants.O_EXCL;
+  if (exclusive && type === 'block') flags |= constants.O_EXCL;
   let opened = inheritedFor(descriptor)?.fd;
   try {
     opened ??= openSync(path, flags);
@@ -44,7 +51,8 @@ function openDescriptor(descriptor: Descriptor): number {
     throw refused(descriptor, error as NodeJS.ErrnoException);
   }
   const stat = fstatSync(opened);
-  if (type === 'block' ? stat.isBlockDevice() : stat.isCharacterDevice()) return opened;
+  if (type === 'block' ? stat.isBlockDevice() : stat.isCharacterDevice())
+    return exclusive ? lockOpen(opened, descriptor) : opened;
   closeSync(opened);
   throw fault(EXIT.host, 'path-wrong-kind', `${path} is no ${type} device`, { origin });
 }

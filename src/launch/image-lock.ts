@@ -1,4 +1,7 @@
 import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { listRunDirs } from '../admin/run-dir.ts';
+import { readState } from '../admin/state.ts';
 
 /** Bytes of an image that QEMU locks: 100 and on for what it does with it, 200 and on for what no other may do (block/file-posix.c). */
 const WRITES = 101;
@@ -9,8 +12,24 @@ export function findImageUser(image: Stats, access: 'read' | 'write'): string | 
   const refused = access === 'write' ? [WRITES, LETS_NOBODY_WRITE] : [WRITES];
   const locks = locksOn(image);
   if (!locks.some(([from, to]) => refused.some((byte) => from <= byte && byte <= to))) return undefined;
-  const pid = readdirSync('/proc').find((entry) => /^\d+$/.test(entry) && hasOpen(entry, image));
+  const pid = findOpener(image);
   return pid === undefined ? "another user's program" : describeProcess(pid);
+}
+
+/** Who has a file open: its VM, also where it is a program beside QEMU; undefined where nobody can be seen to. */
+export function findHolder(file: Stats, runRoot?: string): string | undefined {
+  const pid = findOpener(file);
+  if (pid === undefined) return undefined;
+  const isBeside = (name: string): boolean =>
+    readState(join(runRoot ?? '', name))?.sidecars.some((one) => one.pid === Number(pid)) ?? false;
+  const vm = runRoot === undefined ? undefined : listRunDirs(runRoot).find(isBeside);
+  return vm === undefined ? describeProcess(pid) : `VM ${vm} (${programOf(pid)}, pid ${pid})`;
+}
+
+function findOpener(file: Stats): string | undefined {
+  return readdirSync('/proc').find(
+    (entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid && hasOpen(entry, file),
+  );
 }
 
 /** Ranges of bytes that are locked in a file. Some file systems number their devices otherwise here; then none is found. */
@@ -40,8 +59,11 @@ function hasOpen(pid: string, image: Stats): boolean {
 function describeProcess(pid: string): string {
   const words = read(`/proc/${pid}/cmdline`).split('\0');
   const guest = words.flatMap((word) => /^guest=([^,]+)/.exec(word)?.[1] ?? [])[0];
-  const program = words[0]?.split('/').at(-1) ?? 'a program';
-  return guest === undefined ? `${program} (pid ${pid})` : `VM ${guest} (pid ${pid})`;
+  return guest === undefined ? `${programOf(pid)} (pid ${pid})` : `VM ${guest} (pid ${pid})`;
+}
+
+function programOf(pid: string): string {
+  return read(`/proc/${pid}/cmdline`).split('\0')[0]?.split('/').at(-1) || 'a program';
 }
 
 function read(path: string): string {

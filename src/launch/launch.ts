@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { forgetCrash } from '../admin/crash.ts';
 import { openJournal } from '../admin/journal.ts';
@@ -144,7 +144,9 @@ function begin(plan: Plan, interruption: Interruption, options: LaunchOptions): 
     forgetCrash(plan.vm.stateDir);
     const environment = childEnvironment(process.env, options.session ?? {});
     const { onStep: step = () => {}, onProgress: progress = () => {} } = options;
-    return { plan, journal: openJournal(runDir), interruption, environment, step, progress, children: [], state };
+    const journal = openJournal(runDir);
+    const claims = new Map<string, number>();
+    return { plan, journal, interruption, environment, step, progress, children: [], claims, state };
   } catch (error) {
     removeRunDir(runDir);
     throw error;
@@ -233,8 +235,10 @@ async function openLast({ plan, state }: Start, options: LaunchOptions): Promise
   return warnings;
 }
 
-/** Lets go of every child, so that nothing keeps ezvm from exiting. */
+/** Lets go of every child and of what QEMU was to get, so that nothing keeps ezvm from exiting. */
 function abandon(start: Start): void {
+  for (const fd of start.claims.values()) closeSync(fd);
+  start.claims.clear();
   start.qemu?.qmp.close();
   for (const child of start.children) {
     child.channel?.destroy();

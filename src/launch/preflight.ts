@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Diagnostic, EXIT, EzvmError } from '../core/diagnostic.ts';
 import { formatSize } from '../core/size.ts';
@@ -8,11 +8,14 @@ import { isExecutable } from '../host/programs.ts';
 import { findBusFault, findScreenFault } from '../host/session.ts';
 import { LOCKED_MEMORY } from '../plan/helper.ts';
 import type { Descriptor, Plan, Requirement } from '../plan/plan.ts';
+import { takeClaim } from './claim.ts';
+import { checkSecret, holdsSomethingElse } from './contents.ts';
 import { closeHanded, openDescriptors } from './descriptor.ts';
 import { askHelper } from './helper.ts';
 import { reasonOf } from './host-fault.ts';
 import { findImageUser } from './image-lock.ts';
 import { checkKvmfr } from './kvmfr.ts';
+import { claimStale } from './memory-file.ts';
 import { readPassword } from './password.ts';
 import { checkPort } from './port.ts';
 import { checkRoom } from './room.ts';
@@ -50,7 +53,7 @@ export async function preflight(plan: Plan, surroundings: Surroundings): Promise
   // What is missing or denied is told already, in words of its own.
   if (!found.some((one) => one?.severity === 'error')) {
     const ours = plan.qemu.descriptors.filter((one) => one.opener === undefined && !inheritedFor(one));
-    found.push(...ours.flatMap(tryToOpen), ...(await askHelper(plan)));
+    found.push(...ours.flatMap(tryToOpen), ...plannedClaims(plan).flatMap(told), ...(await askHelper(plan)));
   }
   const qemu = plan.qemu.argv[0] ?? '';
   const checked = plan.requirements.some((one) => one.kind === 'program' && (one.path ?? one.program) === qemu);
@@ -71,6 +74,20 @@ function subjectsOf(requirement: Requirement): readonly string[] {
 
 function tryToOpen(descriptor: Descriptor): readonly Diagnostic[] {
   return told(() => closeHanded(openDescriptors([descriptor])));
+}
+
+/** Attempts to have for a moment what is to serve this VM alone. */
+function plannedClaims({ vm, sidecars, steps }: Plan): (() => void)[] {
+  const files = steps.filter((step) => step.do === 'memory-file');
+  const claims = sidecars.flatMap((sidecar) => sidecar.claims ?? []).filter(({ path }) => existsSync(path));
+  return [
+    ...files.map((file) => (): void => letGo(claimStale(file))),
+    ...claims.map((claim) => (): void => letGo(takeClaim(claim, dirname(vm.runDir)))),
+  ];
+}
+
+function letGo(fd: number | undefined): void {
+  if (fd !== undefined) closeSync(fd);
 }
 
 /** The faults of an attempt. */
@@ -158,6 +175,13 @@ function checkPath(requirement: Of<'path'>): Diagnostic | undefined {
         : `let a group of yours have it: sudo ezvm setup group; or ${requirement.helper}`,
     );
   }
+  if (type === 'secret') return checkSecret(requirement, stat);
+  if (type === 'tpm-state' && holdsSomethingElse(path))
+    return error(
+      'path-refused',
+      `${path} holds something else than the state of a TPM, and would be overwritten`,
+      'name a file that does not exist, which is made',
+    );
   const user = type === 'image' && stat.isFile() ? findImageUser(stat, access) : undefined;
   if (user === undefined) return undefined;
   return error('image-busy', `${path} is in use by ${user}`, 'end that first: two that use one image would ruin it');
@@ -165,6 +189,8 @@ function checkPath(requirement: Of<'path'>): Diagnostic | undefined {
 
 const ACCEPTED: { readonly [type in Of<'path'>['type']]: readonly string[] } = {
   file: ['file'],
+  secret: ['file'],
+  'tpm-state': ['file', 'directory', 'block device'],
   device: ['block device', 'character device'],
   image: ['file', 'block device'],
   directory: ['directory'],
@@ -172,7 +198,8 @@ const ACCEPTED: { readonly [type in Of<'path'>['type']]: readonly string[] } = {
 };
 
 function describe(type: string): string {
-  return type === 'image' ? 'disk image' : type;
+  if (type === 'tpm-state') return 'file, directory or block device';
+  return type === 'image' ? 'disk image' : type === 'secret' ? 'file' : type;
 }
 
 function kindOf(stat: Stats): string {

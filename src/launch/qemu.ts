@@ -6,7 +6,8 @@ import { type Child, lastWords } from './child.ts';
 import { closeHanded, openDescriptors } from './descriptor.ts';
 import { setPasswords } from './password.ts';
 import { refusal } from './refusal.ts';
-import { findDead, rejectOnDeath } from './sidecar.ts';
+import { findComplaint, findDead, rejectOnDeath } from './sidecar.ts';
+import { awaitStandstill } from './standstill.ts';
 import { record, type Start, startRecorded } from './start.ts';
 
 /** Pinning and clearing hundreds of gigabytes of guest memory takes minutes. */
@@ -36,16 +37,16 @@ export async function startQemu(start: Start): Promise<NonNullable<Start['qemu']
     start.journal.record({ change: 'lent', program, vm });
     await start.step('qemu: lent');
   }
-  const handed = openDescriptors(qemu.descriptors.filter(({ opener }) => opener === undefined));
+  const handed = openDescriptors(qemu.descriptors, start.claims);
   const options = { channel: true, terminal, handed, wrapper: qemu.wrapper };
   const child = await startRecorded(start, 'qemu', argv, options).finally(() => closeHanded(handed));
   record(start, { qemu: { ...child.identity, argv, logOffset: child.log.offset } });
   await start.step('qemu: recorded');
-  const suspicion = suspect(start);
-  const wondering = setTimeout(() => start.progress(`QEMU has not answered yet${suspicion}`), WONDERING);
+  const over = new AbortController();
+  const wondering = setTimeout(() => start.progress('QEMU has not answered yet'), WONDERING);
   try {
     // Without its TPM, QEMU 7.2 waits for ever instead of saying so.
-    const answer = Promise.race([greet(child), rejectOnDeath(start)]);
+    const answer = Promise.race([greet(child), rejectOnDeath(start), rejectOnStandstill(start, over.signal)]);
     const qmp = await start.interruption.race(answer);
     await start.step('qemu: ready');
     await setPasswords(qmp, qemu.passwords, PATIENCE);
@@ -54,21 +55,23 @@ export async function startQemu(start: Start): Promise<NonNullable<Start['qemu']
     child.channel?.destroy();
     if (!(error instanceof QmpLost)) throw error;
     const exit = await Promise.race([child.ended, sleep(LAST_BREATH, undefined, { ref: false })]);
-    const dead = findDead(start);
-    if (dead) throw dead;
+    const culprit = findComplaint(start) ?? findDead(start);
+    if (culprit) throw culprit;
     if (exit) throw refusal(start.plan, child, exit);
     throw fault(EXIT.host, 'qemu-silent', `QEMU started but ${error.message}${lastWords(child)}`, {
-      help: `all it said is in ${child.log.path}${suspicion}`,
+      help: `all it said is in ${child.log.path}`,
     });
   } finally {
     clearTimeout(wondering);
+    over.abort();
   }
 }
 
-/** Where programs run that QEMU connects to, what a QEMU that is silent may be waiting for, to follow a sentence. */
-function suspect({ children }: Start): string {
-  const names = children.map(({ name }) => name).filter((name) => name !== 'qemu');
-  return names.length === 0 ? '' : `; it may be waiting for ${names.join(' or ')}`;
+/** Rejects, with the error that names it, when QEMU can only be waiting for a program that does not answer; else never settles. */
+async function rejectOnStandstill(start: Start, over: AbortSignal): Promise<never> {
+  const error = start.children.length > 1 ? await awaitStandstill(start, over) : undefined;
+  if (error) throw error;
+  return new Promise(() => {});
 }
 
 /**

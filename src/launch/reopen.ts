@@ -118,6 +118,7 @@ function resume(plan: Plan, state: UpState, { session, onProgress = () => {} }: 
     step() {},
     progress: onProgress,
     children: [],
+    claims: new Map(),
   };
 }
 

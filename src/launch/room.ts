@@ -5,7 +5,7 @@ import { formatSize } from '../core/size.ts';
 import type { Requirement } from '../plan/plan.ts';
 import { reasonOf } from './host-fault.ts';
 
-/** Whether a disk that is to be made can be, and has room: all of it at once, or as it grows. */
+/** Whether a file that is to be made can be, and has room: all of it at once, or as it grows. */
 export function checkRoom({ path, made, origin }: Extract<Requirement, { kind: 'path' }>): Diagnostic | undefined {
   const directory = dirname(path);
   try {
@@ -14,7 +14,7 @@ export function checkRoom({ path, made, origin }: Extract<Requirement, { kind: '
     return {
       severity: 'error',
       code: 'path-denied',
-      message: `the disk ${path} cannot be created: ${directory}: ${reasonOf(error)}`,
+      message: `${path} cannot be created: ${directory}: ${reasonOf(error)}`,
       help: `make the directory, or see its owner and mode with: ls -ld ${directory}`,
       origin,
     };

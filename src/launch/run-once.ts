@@ -1,4 +1,4 @@
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs';
 import { endProcess } from '../admin/process.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import type { RunOnce } from '../plan/plan.ts';
@@ -9,21 +9,41 @@ import { type Start, startRecorded } from './start.ts';
  * Runs a program that makes something once.
  * @throws EzvmError exit 3 with what it said last
  */
-export async function runOnce(start: Start, { name, argv, environment, makes, help, origin }: RunOnce): Promise<void> {
-  if (existsSync(makes.to)) return;
+export async function runOnce(start: Start, step: RunOnce): Promise<void> {
+  const { name, argv, environment, folder, makes, help, origin } = step;
+  if (isMade(makes.to)) return;
   // Half of what an earlier run made.
-  rmSync(makes.from, { force: true });
+  if (makes.from !== makes.to) rmSync(makes.from, { force: true });
+  if (folder !== undefined) mkdirSync(folder, { recursive: true, mode: 0o700 });
   start.progress(`running ${name}`);
   const child = await startRecorded(start, name, argv, { environment: { ...start.environment, ...environment } });
   try {
     const exit = await start.interruption.race(child.ended);
-    if (exit.code !== 0 || !existsSync(makes.from)) {
+    if (exit.code !== 0 || !isMade(makes.from)) {
       const end = exit.code === 0 ? `did not make ${makes.from}` : describeExit(exit);
       throw fault(EXIT.host, 'program-failed', `${name} ${end}${lastWords(child)}`, { help, origin });
     }
+    if (makes.from !== makes.to) renameSync(makes.from, makes.to);
   } finally {
     await endProcess(child.identity);
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   }
-  renameSync(makes.from, makes.to);
   await start.step(`${name}: done`);
+}
+
+/** An empty file is as good as none, and so is a block device that begins with zeros. */
+function isMade(path: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat !== undefined && (stat.isBlockDevice() ? readHead(path).some((byte) => byte !== 0) : stat.size > 0);
+}
+
+/** The first bytes of a file or device; few or none where it is small. */
+export function readHead(path: string): Buffer {
+  const head = Buffer.alloc(512);
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return head.subarray(0, readSync(fd, head, 0, head.length, 0));
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -1,11 +1,17 @@
+import { dirname } from 'node:path';
+import { lastLines } from '../admin/log.ts';
 import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import type { Sidecar } from '../plan/plan.ts';
 import { type Child, describeExit, lastWords } from './child.ts';
+import { takeClaim } from './claim.ts';
+import { closeHanded } from './descriptor.ts';
 import { canSeeClients, hasClient, isListening } from './endpoint.ts';
 import { poll } from './poll.ts';
 import { canConnect } from './port.ts';
 import { record, recordReason, type Start, startRecorded } from './start.ts';
 
+/** What it does not know of is handed to it above its own descriptors, so that claims end with it. */
+const FIRST_CLAIM = 10;
 /** Milliseconds that something QEMU opens itself may take to answer. */
 const NEEDS_PATIENCE = 10_000;
 /** Milliseconds after which a program of which nothing can be seen but its life counts as started. */
@@ -26,10 +32,27 @@ export async function startBefore(start: Start, sidecar: Sidecar): Promise<void>
 export function findDead(start: Start): EzvmError | undefined {
   for (const { sidecar, child } of needed(start)) {
     const exit = child.exit();
+    const complaint = exit && complaintOf(sidecar, child);
+    if (complaint) return complaint;
     if (exit)
       return failed(sidecar, child, `${sidecar.name}, which QEMU needs, ${describeExit(exit)}${lastWords(child)}`);
   }
   return undefined;
+}
+
+/** The error for what a sidecar that QEMU needs complains of in words that its template explains. */
+export function findComplaint(start: Start): EzvmError | undefined {
+  for (const { sidecar, child } of needed(start)) {
+    const complaint = complaintOf(sidecar, child);
+    if (complaint) return complaint;
+  }
+  return undefined;
+}
+
+function complaintOf({ complaints = [] }: Sidecar, { log }: Child): EzvmError | undefined {
+  const lines = lastLines(log, 30);
+  const found = complaints.find(({ says }) => lines.some((line) => line.includes(says)));
+  return found && fault(EXIT.host, 'sidecar-failed', found.message, { help: found.help, origin: found.origin });
 }
 
 /** Records how sidecars ended that QEMU needs and that did not live until the start was complete. */
@@ -97,14 +120,20 @@ export async function awaitShown(start: Start, sidecar: Sidecar, child: Child): 
   }
 }
 
-/** Starts the program of a sidecar and records it, in place of an earlier one of that name. */
+/**
+ * Starts the program of a sidecar and records it, in place of an earlier one of that name.
+ * @throws EzvmError exit 3 when it cannot be executed, or another VM has what it claims
+ */
 export async function startSidecar(start: Start, sidecar: Sidecar): Promise<Child> {
   start.progress(`starting ${sidecar.name}`);
   const { name, when, ready } = sidecar;
   // What lies elsewhere does not go with the run directory.
   if (ready && !ready.socket.startsWith(`${start.plan.vm.runDir}/`))
     start.journal.record({ change: 'temporary', path: ready.socket });
-  const child = await startRecorded(start, name, sidecar.argv, { wrapper: sidecar.wrapper ?? [] });
+  const claims = (sidecar.claims ?? []).map((claim) => takeClaim(claim, dirname(start.plan.vm.runDir)));
+  const handed = claims.map((from, index) => ({ fd: FIRST_CLAIM + index, from }));
+  const options = { wrapper: sidecar.wrapper ?? [], handed };
+  const child = await startRecorded(start, name, sidecar.argv, options).finally(() => closeHanded(handed));
   const entry = { ...child.identity, name, when, logOffset: child.log.offset };
   const { [name]: _, ...reasons } = start.state.reasons ?? {};
   record(start, { sidecars: [...start.state.sidecars.filter((one) => one.name !== name), entry], reasons });

@@ -18,6 +18,8 @@ export interface Start {
   readonly step: OnStep;
   readonly progress: (text: string) => void;
   readonly children: Child[];
+  /** Descriptors of what steps have claimed for QEMU, by path, until it has them. */
+  readonly claims: Map<string, number>;
   state: RunState;
   /** Once it has answered. */
   qemu?: { readonly child: Child; readonly qmp: QmpClient };

@@ -4,23 +4,18 @@ import {
   constants,
   copyFileSync,
   existsSync,
-  fchmodSync,
   fsyncSync,
-  ftruncateSync,
-  lstatSync,
   mkdirSync,
   openSync,
   renameSync,
-  rmSync,
-  statfsSync,
   statSync,
 } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { EXIT, fault } from '../core/diagnostic.ts';
-import { formatSize } from '../core/size.ts';
 import type { Step } from '../plan/plan.ts';
 import { hostFault } from './host-fault.ts';
 import { createImage } from './image.ts';
+import { makeMemoryFile } from './memory-file.ts';
 import { runOnce } from './run-once.ts';
 import type { Start } from './start.ts';
 
@@ -36,7 +31,7 @@ export async function perform(start: Start, step: Step): Promise<void> {
   else if (step.do === 'run') await attempt(`run ${step.name}`, () => runOnce(start, step));
   else if (step.do === 'copy')
     await attempt(`copy ${step.from} to ${step.to}`, () => copyOnce(start, step.from, step.to, step.mode));
-  else await attempt(`make the memory file ${step.path}`, () => makeMemoryFile(start, step.path, step.size, step.mode));
+  else await attempt(`make the memory file ${step.path}`, () => makeMemoryFile(start, step));
 }
 
 async function makeDir(start: Start, path: string, mode: number, keep: boolean): Promise<void> {
@@ -70,34 +65,6 @@ async function copyOnce(start: Start, from: string, to: string, mode: number): P
   await start.step(`copy ${name}: rename`);
   renameSync(temporary, to);
   await start.step(`copy ${name}: renamed`);
-}
-
-async function makeMemoryFile(start: Start, path: string, size: number, mode: number): Promise<void> {
-  const name = basename(path);
-  const stale = lstatSync(path, { throwIfNoEntry: false });
-  // Everybody may make files there: one of somebody else's would let him watch, and change what the guest shows.
-  if (stale && (!stale.isFile() || stale.uid !== process.geteuid?.()))
-    throw fault(EXIT.host, 'path-denied', `${path} is there, and not a file of yours`, {
-      help: 'give `device` another name, or have its owner remove it',
-    });
-  const { bavail, bsize } = statfsSync(dirname(path));
-  if (bavail * bsize < size)
-    throw fault(EXIT.host, 'memory-short', `${dirname(path)} has no room for ${formatSize(size)} of shared memory`, {
-      help: `see what takes it: ls -l ${dirname(path)}`,
-    });
-  await start.step(`memory ${name}: intend`);
-  start.journal.record({ change: 'temporary', path });
-  await start.step(`memory ${name}: make`);
-  // A new file, whose size is right and which holds nothing of an earlier run: that one may still be mapped.
-  rmSync(path, { force: true });
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, mode);
-  try {
-    fchmodSync(fd, mode);
-    ftruncateSync(fd, size);
-  } finally {
-    closeSync(fd);
-  }
-  await start.step(`memory ${name}: made`);
 }
 
 async function attempt(doing: string, act: () => Promise<void>): Promise<void> {

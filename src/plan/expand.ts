@@ -1,11 +1,10 @@
 import type { LetTable, ProgramEntry, SidecarEntry, When } from '../catalog/template.ts';
 import { formatSize } from '../core/size.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
-
 import { boardHas } from './board-gate.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from './device.ts';
 import { drawsWithGl, hasGl } from './gl.ts';
-import type { Sidecar } from './plan.ts';
+import type { Claim, Sidecar } from './plan.ts';
 import { judgeNeeds } from './version-gate.ts';
 
 type Value = QemuValue | null;
@@ -221,9 +220,22 @@ function emitSidecar(entry: SidecarEntry, device: PlannedDevice, names: Names, c
     ...(text(entry['on-close'] ?? '') === 'stop' && { onClose: 'stop' }),
     ...(entry.capabilities && { capabilities: entry.capabilities }),
     ...(text(String(entry.reconnects ?? '')) === 'true' && { reconnects: true }),
+    ...(entry.claims && { claims: entry.claims.map((claim) => claimOf(text(claim), device)) }),
+    ...(entry.complaints && {
+      complaints: entry.complaints.map(({ says, key, message, help }) => ({
+        says,
+        message: text(message),
+        ...(help !== undefined && { help: text(help) }),
+        origin: device.params[key]?.origin ?? device.origin,
+      })),
+    }),
     origin: device.origin,
   };
   return [sidecar];
+}
+
+function claimOf(path: string, { params, origin }: PlannedDevice): Claim {
+  return { path, origin: Object.values(params).find(({ value }) => value === path)?.origin ?? origin };
 }
 
 /** The argv of a program, a list standing for its items; undefined when its condition does not hold or a word is null. */

@@ -1,3 +1,4 @@
+import type { PathKind } from '../catalog/template.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import type { Origin } from '../core/origin.ts';
 import type { HostFacts } from '../host/facts.ts';
@@ -64,18 +65,18 @@ export interface Descriptor {
   readonly fd: number;
   /** Of a tap the bridge that it is put on. */
   readonly path: string;
-  readonly type: 'block' | 'character' | 'tap';
+  readonly type: 'block' | 'character' | 'memory' | 'tap';
   readonly access: 'read' | 'write';
   /** Around the host's cache: QEMU takes it for a disk only if the disk's own `cache.direct` says the same. */
   readonly direct: boolean;
-  /** Nothing else on the host may have it open like this: no file system, swap, LVM or RAID, and no other VM. */
+  /** Nothing else on the host may have it open like this: no other VM, and of a block device no file system, swap, LVM or RAID. */
   readonly exclusive: boolean;
   /** QEMU finds it as `/dev/fdset/<fd>`; else an option names the bare number. */
   readonly fdset: boolean;
   /** Of a tap the number of the /dev/vhost-net that moves its packets. */
   readonly vhost?: number;
-  /** Not ezvm opens it but the setuid helper, for a user who may not. */
-  readonly opener?: 'helper';
+  /** What opens it in ezvm's place: the setuid helper, for a user who may not, or the step that makes it. */
+  readonly opener?: 'helper' | 'step';
   readonly origin?: Origin | undefined;
 }
 
@@ -119,6 +120,20 @@ export interface Relaxation {
   readonly origin?: Origin | undefined;
 }
 
+/** A file, directory or device that serves one VM at a time. */
+export interface Claim {
+  readonly path: string;
+  readonly origin?: Origin | undefined;
+}
+
+/** What it means when a program says certain words before the VM has started. */
+export interface Complaint {
+  readonly says: string;
+  readonly message: string;
+  readonly help?: string;
+  readonly origin?: Origin | undefined;
+}
+
 /** A program that runs beside QEMU. */
 export interface Sidecar {
   readonly name: string;
@@ -139,6 +154,10 @@ export interface Sidecar {
   readonly capabilities?: readonly string[];
   /** QEMU connects to it again, so it can be started again while QEMU runs. */
   readonly reconnects?: true;
+  /** What no other VM may use while it runs. */
+  readonly claims?: readonly Claim[];
+  /** What words of its own mean that say little to a stranger. */
+  readonly complaints?: readonly Complaint[];
   readonly origin?: Origin | undefined;
 }
 
@@ -157,7 +176,7 @@ export type Requirement =
       readonly kind: 'path';
       readonly path: string;
       readonly access: 'read' | 'write';
-      readonly type: 'file' | 'device' | 'image' | 'directory' | 'socket';
+      readonly type: PathKind;
       /** A step makes it where it is missing, so that only its directory must be there. */
       readonly made?: { readonly bytes: number; readonly atOnce: boolean };
       readonly help?: string;
@@ -236,10 +255,18 @@ export type Step =
   | { readonly do: 'mkdir'; readonly path: string; readonly mode: number; readonly keep: boolean }
   /** Made once, then it belongs to the VM: UEFI variables. */
   | { readonly do: 'copy'; readonly from: string; readonly to: string; readonly mode: number }
-  /** Made anew for each run and gone with it: memory that QEMU shares with a program beside it. `size` is in bytes. */
-  | { readonly do: 'memory-file'; readonly path: string; readonly size: number; readonly mode: number }
+  | MemoryFile
   | CreateImage
   | RunOnce;
+
+/** Made anew for each run and gone with it: memory that QEMU shares with a program beside it. `size` is in bytes. */
+export interface MemoryFile {
+  readonly do: 'memory-file';
+  readonly path: string;
+  readonly size: number;
+  readonly mode: number;
+  readonly origin?: Origin | undefined;
+}
 
 /** Run to its end before anything starts, unless what it makes is there. */
 export interface RunOnce {
@@ -248,6 +275,8 @@ export interface RunOnce {
   readonly argv: readonly string[];
   /** Beside that of every program. */
   readonly environment: { readonly [variable: string]: string };
+  /** Made for it, and removed with all that is left in it. */
+  readonly folder?: string;
   /** What it makes appears at one path and is renamed to the other when it is whole. */
   readonly makes: { readonly from: string; readonly to: string };
   /** How to do without it. */

@@ -28,7 +28,7 @@ export function pathRequirements(device: PlannedDevice, names: Names, steps: rea
         path: given.value,
         access: readOnly ? 'read' : (spec.access ?? 'read'),
         type: spec.expect,
-        ...madeBy(steps, given.value),
+        ...(spec.expect === 'tpm-state' ? { made: { bytes: 0, atOnce: false } } : madeBy(steps, given.value)),
         origin: given.origin,
       },
     ];

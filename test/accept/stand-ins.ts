@@ -255,7 +255,7 @@ export function furnish(plan: Plan, dir: string): void {
       )
     )
       makeCertificates(path, ['localhost', '127.0.0.1']);
-    else if (type === 'file') make(path, () => writeFileSync(path, kernel()));
+    else if (type === 'file' || type === 'secret') make(path, () => writeFileSync(path, kernel()));
   }
 }
 

@@ -66,7 +66,7 @@ describe.skipIf(LACKING !== undefined)(`the TPM of a VM${LACKING ? ` (left out: 
     await machine.start();
     await machine.ezvm('stop', 'vm', '--force');
     writeFileSync(join(machine.dir, 'tpm.key'), 'another');
-    await expect(machine.start()).rejects.toThrow(/swtpm, which QEMU needs/);
+    await expect(machine.start()).rejects.toThrow(/tpm.key is not that of this TPM/);
     rmSync(join(machine.dir, 'tpm.key'));
     await expect(machine.start()).rejects.toThrow(/tpm.key does not exist/);
   });

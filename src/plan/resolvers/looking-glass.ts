@@ -28,7 +28,18 @@ export function resolveLookingGlass(device: PlannedDevice, context: PlanContext)
       help: `leave it out for ${formatSize(needed)}`,
       origin: origin('size'),
     });
-  if (path.startsWith('/dev/shm/')) context.step({ do: 'memory-file', path, size, mode: 0o600 });
+  const isFile = path.startsWith('/dev/shm/');
+  // QEMU opens it by its path: what it is handed claims it, for as long as QEMU lives.
+  context.open({
+    path,
+    type: isFile ? 'memory' : 'character',
+    access: 'write',
+    direct: false,
+    exclusive: true,
+    ...(isFile && { opener: 'step' }),
+    origin: origin('device'),
+  });
+  if (isFile) context.step({ do: 'memory-file', path, size, mode: 0o600, origin: origin('device') });
   else
     context.require({
       kind: 'kvmfr',
