@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { isRecord } from '../core/json.ts';
 import type { Plan } from '../plan/plan.ts';
 import { lastLines, logPath } from './log.ts';
-import { isAlive } from './process.ts';
+import { activityOf, isAlive } from './process.ts';
 import { replaceFile, runFiles } from './run-dir.ts';
 import type { RunState } from './state.ts';
 
@@ -13,6 +13,8 @@ export interface SidecarStatus {
   /** Absent when it was never started. */
   readonly pid?: number;
   readonly alive: boolean;
+  /** It lives, and does nothing until somebody sends it SIGCONT. */
+  readonly stopped?: true;
   /** QEMU cannot do without it. */
   readonly needed: boolean;
   /** `ezvm restart-sidecar` can bring it back: it needs QEMU, or QEMU connects to it again. */
@@ -47,6 +49,7 @@ export function sidecarStatuses(state: RunState, plan: Plan): SidecarStatus[] {
         name,
         ...(started && { pid: started.pid }),
         alive,
+        ...(alive && activityOf(started)?.state === 'T' && { stopped: true }),
         needed: when === 'before',
         restartable: when !== 'before' || reconnects === true,
         ...(!alive && reason !== undefined && { reason }),

@@ -44,6 +44,10 @@ export async function withQmp<T>(
 }
 
 function lost(vm: QmpTarget, error: QmpLost): EzvmError {
+  if (error.silent)
+    return fault(EXIT.state, 'qemu-hung', `QEMU of VM ${vm.name} hangs: ${error.message}`, {
+      help: `see: ezvm status ${vm.name}, or end it without asking: ezvm stop --force ${vm.name}`,
+    });
   return fault(EXIT.state, 'monitor-lost', `no answer from the QMP monitor of VM ${vm.name}: ${error.message}`, {
     help: `another program may hold ${vm.qmpSocket}; see: ezvm status ${vm.name}`,
   });

@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
+import { sidecarStatuses } from '../admin/crash.ts';
 import { lockVm } from '../admin/lock.ts';
 import { awaitEnd, endProcess, identify, isAlive } from '../admin/process.ts';
 import { type QmpTarget, withQmp } from '../admin/qmp.ts';
 import { isUp, readBootedPlan, readState, writeState } from '../admin/state.ts';
 import { settle, tidy, type UpState } from '../admin/tidy.ts';
 import { EXIT, EzvmError, fault } from '../core/diagnostic.ts';
-import type { PlannedVm } from '../plan/plan.ts';
+import type { Plan } from '../plan/plan.ts';
 import { type QmpClient, QmpError } from '../qemu/qmp.ts';
 
 /** The VM to stop; `PlannedVm` is one. */
@@ -43,7 +44,7 @@ export async function stop(vm: StopTarget, options: StopOptions = {}): Promise<v
   const timeoutMs = options.timeoutMs ?? (plan?.stopTimeout ?? 90) * 1000;
   if (options.force || !plan) await endQemu(vm, plan?.vm, state);
   else {
-    const obstacle = await shutDown(plan.vm, state, timeoutMs, options.onProgress ?? (() => {}));
+    const obstacle = await shutDown(plan, state, timeoutMs, options.onProgress ?? (() => {}));
     if (isAlive(state.qemu)) {
       await unclaim(vm);
       throw obstacle ?? deaf(name, timeoutMs);
@@ -90,11 +91,12 @@ async function unclaim(vm: StopTarget): Promise<void> {
 
 /** Presses the power button until QEMU has ended or time is up; gives what kept it from being pressed the last time. */
 async function shutDown(
-  vm: PlannedVm,
+  plan: Plan,
   state: UpState,
   timeoutMs: number,
   progress: (text: string) => void,
 ): Promise<EzvmError | undefined> {
+  const { vm } = plan;
   const deadline = performance.now() + timeoutMs;
   const left = (): number => Math.max(0, deadline - performance.now());
   let obstacle: EzvmError | undefined;
@@ -107,6 +109,8 @@ async function shutDown(
       if (error instanceof QmpError) obstacle = fault(EXIT.state, 'qmp-refused', error.message);
       else if (error instanceof EzvmError) obstacle = error;
       else throw error;
+      const stuck = findStuck(plan, state);
+      if (stuck) return stuck;
     }
   } while (!(await awaitEnd(state.qemu, Math.min(PRESS_AGAIN, left()))) && left() > 0);
   return obstacle;
@@ -157,6 +161,18 @@ async function endQemu(vm: StopTarget, monitor: QmpTarget | undefined, state: Up
 function notRunning(name: string, more?: string): EzvmError {
   return fault(EXIT.state, 'vm-down', `VM ${name} is not running${more ? `; ${more}` : ''}`, {
     help: 'see all that do: ezvm list',
+  });
+}
+
+/** A QEMU that waits for a program which is stopped cannot feel any button. */
+function findStuck(plan: Plan, state: UpState): EzvmError | undefined {
+  const stopped = sidecarStatuses(state, plan).filter((one) => one.stopped && one.needed);
+  if (stopped.length === 0) return undefined;
+  const pids = stopped.map(({ pid }) => pid).join(' ');
+  const names = stopped.map((one) => `${one.name} (pid ${one.pid})`).join(' and ');
+  const { name } = plan.vm;
+  return fault(EXIT.state, 'qemu-hung', `QEMU of VM ${name} hangs: it waits for ${names}, which is stopped`, {
+    help: `let it go on: kill -CONT ${pids}, or end the VM without asking: ezvm stop --force ${name}`,
   });
 }
 

@@ -26,10 +26,14 @@ export class QmpLost extends Error {
   /** QEMU closed the monitor, which it does when it dies. */
   readonly ended: boolean;
 
-  constructor(message: string, ended = false) {
+  /** QEMU has begun to talk and then did not answer in time. */
+  readonly silent: boolean;
+
+  constructor(message: string, ended = false, silent = false) {
     super(message);
     this.name = 'QmpLost';
     this.ended = ended;
+    this.silent = silent;
   }
 }
 
@@ -104,7 +108,7 @@ export class QmpClient {
           ? undefined
           : setTimeout(() => {
               this.#pending.delete(id);
-              reject(new QmpLost(`QEMU did not answer ${command} within ${timeoutMs / 1000} s`));
+              reject(new QmpLost(`QEMU did not answer ${command} within ${seconds(timeoutMs)}`, false, true));
             }, timeoutMs);
       this.#pending.set(id, { command, resolve, reject, timer });
       this.#stream.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
@@ -180,6 +184,11 @@ export class QmpClient {
   }
 }
 
+/** `2 s`, `4.67 s` */
+function seconds(milliseconds: number): string {
+  return `${Math.round(milliseconds / 10) / 100} s`;
+}
+
 function parseMessage(line: string): Message | undefined {
   try {
     const value: unknown = JSON.parse(line);
@@ -195,13 +204,14 @@ function parseMessage(line: string): Message | undefined {
  * client holds.
  */
 export async function connectQmp(stream: Duplex, options: { readonly timeoutMs: number }): Promise<QmpClient> {
-  const seconds = options.timeoutMs / 1000;
   let timer: NodeJS.Timeout | undefined;
   const client = await new Promise<QmpClient>((resolve, reject) => {
     const made = new QmpClient(stream, (error) => (error ? reject(error) : resolve(made)));
     timer = setTimeout(() => {
       reject(
-        new QmpLost(`the QMP monitor gave no greeting within ${seconds} s; it serves one client at a time and is busy`),
+        new QmpLost(
+          `the QMP monitor gave no greeting within ${seconds(options.timeoutMs)}; it serves one client at a time and is busy`,
+        ),
       );
       made.close();
     }, options.timeoutMs);

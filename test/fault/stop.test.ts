@@ -121,6 +121,28 @@ describe('stop', () => {
     expect(lab.leftovers()).toEqual([]);
   });
 
+  it('names the program for which QEMU waits, and does not wait itself', async () => {
+    const plan = buildPlan(lab, withTpm(lab));
+    const { state } = await launch(plan);
+    await guestUp(lab);
+    const pid = state.sidecars[0]?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    expect(await statusOf('vm', plan.vm.runDir)).toMatchObject({ sidecars: [{ alive: true, stopped: true }] });
+    // QEMU takes leave of its TPM.
+    await expect(stop(plan.vm, { timeoutMs: 600_000 })).rejects.toMatchObject({
+      exit: 4,
+      diagnostics: [
+        {
+          code: 'qemu-hung',
+          message: `QEMU of VM vm hangs: it waits for swtpm (pid ${pid}), which is stopped`,
+          help: `let it go on: kill -CONT ${pid}, or end the VM without asking: ezvm stop --force vm`,
+        },
+      ],
+    });
+    await stop(plan.vm, { force: true });
+    expect(lab.leftovers()).toEqual([]);
+  });
+
   it('by force ends a QEMU that hangs', async () => {
     const plan = buildPlan(lab);
     const { state } = await launch(plan);

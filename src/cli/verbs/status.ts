@@ -59,7 +59,8 @@ function howToMend({ name, needed, restartable }: SidecarStatus, vm: string): st
 }
 
 /** Only the ezvm that started it could be told how it ended, and that one has long gone in most cases. */
-function describeSidecar({ alive, pid, needed, reason }: SidecarStatus): string {
+function describeSidecar({ alive, stopped, pid, needed, reason }: SidecarStatus): string {
+  if (stopped) return `stopped (pid ${pid})${needed ? ', and QEMU needs it' : ''}; let it go on: kill -CONT ${pid}`;
   if (alive) return `alive (pid ${pid})`;
   const end = reason ?? 'has ended; nobody was there to see how';
   return `${needed ? 'DEAD, and QEMU needs it: ' : ''}${end}`;
