@@ -100,6 +100,7 @@ const sidecar = z
     'on-close': z.union([z.literal('stop'), z.string().regex(/^\$\{.+\}$/)]).optional(),
     capabilities: z.array(z.string().regex(/^[a-z_]+$/)).optional(),
     reconnects: z.union([z.literal(true), z.string().regex(/^\$\{.+\}$/)]).optional(),
+    unable: z.string().optional(),
     claims: z.array(z.string()).optional(),
     complaints: z
       .array(z.strictObject({ says: z.string(), key: z.string(), message: z.string(), help: z.string().optional() }))

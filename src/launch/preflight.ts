@@ -5,7 +5,6 @@ import { formatSize } from '../core/size.ts';
 import { groupName } from '../host/group.ts';
 import { findInherited, inheritedFor } from '../host/inherited.ts';
 import { isExecutable } from '../host/programs.ts';
-import { findBusFault, findScreenFault } from '../host/session.ts';
 import { LOCKED_MEMORY } from '../plan/helper.ts';
 import type { Descriptor, Plan, Requirement } from '../plan/plan.ts';
 import { takeClaim } from './claim.ts';
@@ -19,18 +18,11 @@ import { claimStale } from './memory-file.ts';
 import { readPassword } from './password.ts';
 import { checkPort } from './port.ts';
 import { checkRoom } from './room.ts';
+import { checkSession, type Surroundings } from './session-check.ts';
 import { checkChoice, checkLockedMemory, checkVfio } from './vfio.ts';
 
 /** Bytes of a socket's path that the kernel takes, without the closing NUL. */
 const LONGEST_SOCKET_PATH = 107;
-
-/** Where a plan is to be started, as far as the plan itself does not say. */
-export interface Surroundings {
-  /** Variables of the graphical session. */
-  readonly session: { readonly [variable: string]: string };
-  /** Whether QEMU would have a terminal to draw on; undefined where that shows only later. */
-  readonly terminal?: boolean;
-}
 
 /**
  * Looks whether all that the plan needs is there, and changes nothing.
@@ -271,23 +263,6 @@ function checkMemory(requirement: Of<'memory'>): Diagnostic | undefined {
     origin: requirement.origin,
   };
 }
-
-async function checkSession(
-  { wants, by, optional, help, origin }: Of<'session'>,
-  { session, terminal }: Surroundings,
-): Promise<Diagnostic | undefined> {
-  const fault =
-    wants === 'screen' ? await findScreenFault(session) : wants === 'bus' ? await findBusFault(session) : NO_TERMINAL;
-  if (!fault || (wants === 'terminal' && terminal !== false)) return undefined;
-  const severity = optional ? 'warning' : 'error';
-  const message = `${by}: ${fault.message}${optional ? '; the VM starts without it' : ''}`;
-  return { severity, code: 'session-missing', message, help: help ?? fault.help, origin };
-}
-
-const NO_TERMINAL = {
-  message: 'it draws on the terminal, and a VM in the background has none',
-  help: 'start it in a terminal with --foreground, and its output not redirected',
-};
 
 function socketPaths(plan: Plan): string[] {
   return [

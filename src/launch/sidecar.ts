@@ -130,6 +130,10 @@ export async function startSidecar(start: Start, sidecar: Sidecar): Promise<Chil
   // What lies elsewhere does not go with the run directory.
   if (ready && !ready.socket.startsWith(`${start.plan.vm.runDir}/`))
     start.journal.record({ change: 'temporary', path: ready.socket });
+  if (sidecar.logins) {
+    const { writeLogin } = await import('./login.ts');
+    sidecar.logins.forEach(writeLogin);
+  }
   const claims = (sidecar.claims ?? []).map((claim) => takeClaim(claim, dirname(start.plan.vm.runDir)));
   const handed = claims.map((from, index) => ({ fd: FIRST_CLAIM + index, from }));
   const options = { wrapper: sidecar.wrapper ?? [], handed };

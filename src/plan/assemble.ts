@@ -202,7 +202,10 @@ function expand(device: PlannedDevice, context: PlanContext): Expanded {
   }
   return {
     options: [...emitOptions(device, names, context), ...(resolved.options ?? [])],
-    sidecars: emitSidecars(device, names, context),
+    sidecars: emitSidecars(device, names, context).map((sidecar) => {
+      const logins = (resolved.logins ?? []).filter(({ path }) => sidecar.argv.includes(path));
+      return logins.length > 0 ? { ...sidecar, logins } : sidecar;
+    }),
     guest: guestTexts(device, names),
   };
 }

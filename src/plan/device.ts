@@ -5,7 +5,7 @@ import type { HostFacts } from '../host/facts.ts';
 import type { SpecValue, VmSpec } from '../model/spec.ts';
 import type { QemuOption, QemuValue, QemuVersion } from '../qemu/option.ts';
 import type { WantedDescriptor } from './descriptors.ts';
-import type { Requirement, Step } from './plan.ts';
+import type { Login, Requirement, Step } from './plan.ts';
 
 /** Where a device sits; `addr` is QEMU's `addr` on PCI, a plain number elsewhere. */
 export interface SlotAddress {
@@ -57,6 +57,8 @@ export interface Resolved {
   readonly values?: { readonly [name: string]: QemuValue | null };
   /** Options beyond those the template emits. */
   readonly options?: readonly QemuOption[];
+  /** Written for each sidecar whose command line names them. */
+  readonly logins?: readonly Login[];
 }
 
 /** Pure; what it needs done on the host it hands to `context.require` and `context.step`. */

@@ -177,7 +177,9 @@ function emitSidecar(entry: SidecarEntry, device: PlannedDevice, names: Names, c
     context.refuse({
       code: 'sidecar-refused',
       message: `no ${entry.name} can do all that ${device.id} asks for`,
-      help: `each of its settings is known to some program only; see: templates/devices/${device.section}/${device.template.type}.yaml`,
+      help:
+        entry.unable ??
+        `each of its settings is known to some program only; see: templates/devices/${device.section}/${device.template.type}.yaml`,
       origin: device.origin,
     });
     return [];

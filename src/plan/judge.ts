@@ -78,7 +78,7 @@ function judge(requirement: Requirement, facts: HostFacts): Diagnostic[] {
 }
 
 /** Whether a session answers is seen by asking it, when a VM is started. */
-function lacksSession(wants: 'screen' | 'bus' | 'terminal', { session }: HostFacts): boolean {
+function lacksSession(wants: Extract<Requirement, { kind: 'session' }>['wants'], { session }: HostFacts): boolean {
   if (wants === 'bus') return session['DBUS_SESSION_BUS_ADDRESS'] === undefined;
   return wants === 'screen' && session['DISPLAY'] === undefined && session['WAYLAND_DISPLAY'] === undefined;
 }

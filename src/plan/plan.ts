@@ -109,6 +109,15 @@ export interface Password {
   readonly origin?: Origin | undefined;
 }
 
+/** A file that tells a viewer a password: with `entries` a connection file of remote-viewer's, else one of VNC's. */
+export interface Login {
+  readonly path: string;
+  readonly password: Password;
+  readonly entries?: { readonly [key: string]: string };
+  /** The certificate of the authority that vouches for the server. */
+  readonly ca?: string;
+}
+
 /** A part of QEMU's sandbox that is off, and what cannot work with it. */
 export interface Relaxation {
   readonly part: 'all' | 'obsolete' | 'elevateprivileges' | 'spawn' | 'resourcecontrol';
@@ -156,6 +165,8 @@ export interface Sidecar {
   readonly reconnects?: true;
   /** What no other VM may use while it runs. */
   readonly claims?: readonly Claim[];
+  /** Files from which it learns a password, written anew each time it starts. */
+  readonly logins?: readonly Login[];
   /** What words of its own mean that say little to a stranger. */
   readonly complaints?: readonly Complaint[];
   readonly origin?: Origin | undefined;
@@ -202,10 +213,10 @@ export type Requirement =
       readonly targets?: readonly string[];
       readonly origin?: Origin | undefined;
     }
-  /** What of the session of whoever starts it is used: a screen for a window, the message bus, the terminal. */
+  /** What of the session of whoever starts it is used: a screen for a window, the message bus, the terminal, a program for SPICE on a socket. */
   | {
       readonly kind: 'session';
-      readonly wants: 'screen' | 'bus' | 'terminal';
+      readonly wants: 'screen' | 'bus' | 'terminal' | 'spice-handler';
       /** What wants it. */
       readonly by: string;
       /** Without it the VM starts all the same. */

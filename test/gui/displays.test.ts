@@ -1,5 +1,10 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { makeCertificates } from '../../src/launch/certificates.ts';
 import { XVFB } from '../accept/screen.ts';
 import { Desk, lacking } from './desk.ts';
 
@@ -57,6 +62,56 @@ describe('a display shows what the guest paints', () => {
       const { err } = await desk.machine.start();
       expect(err).not.toContain('viewer');
       await desk.seesGuest(gallery);
+    });
+  }
+});
+
+/** Screens that ask for a password, which ezvm tells the viewer; `TLS` is the directory of the certificates. */
+const LOCKED: typeof DISPLAYS = [
+  {
+    what: 'SPICE on a port with a password in remote-viewer',
+    program: 'remote-viewer',
+    yaml: 'display: spice\nspice: { type: tcp, port: PORT, password-file: secret }',
+  },
+  {
+    what: 'SPICE on every address in remote-viewer',
+    program: 'remote-viewer',
+    yaml: 'display: spice\nspice: { type: network, port: PORT, password-file: secret, tls: TLS }',
+  },
+  {
+    what: 'VNC on a port with a password in vncviewer',
+    program: 'vncviewer',
+    yaml: 'display: { type: vnc, open: on }\nvnc: { type: tcp, number: NUMBER, password-file: secret }',
+  },
+  {
+    what: 'VNC on a port with a password in remote-viewer',
+    program: 'remote-viewer',
+    yaml: 'display: { type: vnc, open: on, viewer: remote-viewer }\nvnc: { type: tcp, number: NUMBER, password-file: secret }',
+  },
+  {
+    what: 'VNC on every address in vncviewer',
+    program: 'vncviewer',
+    yaml: 'display: { type: vnc, open: on }\nvnc: { type: network, number: NUMBER, password-file: secret, tls: TLS }',
+  },
+];
+
+describe('a display that asks for a password is opened by itself', () => {
+  for (const { what, program, yaml } of LOCKED) {
+    const lack = XVFB === undefined ? 'Xvfb' : lacking(program ?? '', 'openssl');
+    it.skipIf(lack !== undefined)(lack ? `${what} (left out: no ${lack})` : what, async () => {
+      const port = await freePort();
+      const tls = mkdtempSync(join(tmpdir(), 'ezvm-tls-'));
+      onTestFinished(() => rmSync(tls, { recursive: true }));
+      makeCertificates(tls, ['localhost', '127.0.0.1']);
+      const number = String(port - 5900);
+      const desk = await Desk.open(yaml.replace('PORT', String(port)).replace('NUMBER', number).replace('TLS', tls));
+      onTestFinished(() => desk.close());
+      writeFileSync(join(desk.machine.dir, 'secret'), 'a\\\\b c1\n', { mode: 0o600 });
+      const { err } = await desk.machine.start();
+      expect(err).not.toContain('viewer');
+      await desk.seesGuest();
+      const { stdout } = spawnSync('ps', ['-eww', '-o', 'args='], { encoding: 'utf8' });
+      expect(stdout).not.toContain('a\\\\b c1');
     });
   }
 });

@@ -20,6 +20,7 @@ describe('the memory of Looking Glass', () => {
     ['1920x1080', 32, 64],
     ['1920x1200', 32, 64],
     ['2560x1440', 64, 128],
+    ['1366x768', 32, 32],
     ['3840x2160', 128, 256],
   ])('for %s is %i MiB, and %i with HDR', (resolution, sdr, hdr) => {
     expect(sizeFor(resolution, false)).toBe(sdr * MIB);

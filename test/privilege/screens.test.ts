@@ -96,8 +96,8 @@ describe.skipIf(MISSING !== undefined)(`a screen on the network${MISSING ? ` (le
     ['spice: { type: network, port: 5901 }', 'password-file'],
     ['vnc: { type: network, number: 1, password-file: secret }', 'tls'],
     [
-      'spice: { type: network, port: 5901, password-file: secret, tls: . }\ndisplay: spice',
-      'is for viewers on other machines',
+      'spice: { type: network, port: 5901, password-file: secret, tls: . }\ndisplay: looking-glass',
+      'the Looking Glass client knows no password',
     ],
   ])('is refused without what keeps strangers out: %s', async (yaml, message) => {
     await machineWith(() => yaml);

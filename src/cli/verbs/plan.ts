@@ -92,7 +92,7 @@ function describeRequirement(requirement: Requirement): string {
     case 'huge-pages':
       return `${formatSize(requirement.bytes)} are free in pages of ${formatSize(requirement.page)}`;
     case 'session':
-      return `there is ${{ screen: 'a graphical session', bus: 'a session bus', terminal: 'a terminal' }[requirement.wants]} for ${requirement.by}`;
+      return `there is ${{ screen: 'a graphical session', bus: 'a session bus', terminal: 'a terminal', 'spice-handler': 'a program for SPICE on a socket' }[requirement.wants]} for ${requirement.by}`;
     case 'vfio':
       return `${requirement.device} can be handed over by VFIO`;
     case 'vfio-choice':

@@ -10,6 +10,7 @@ import { resolveNuma } from './numa.ts';
 import { resolvePasst } from './passt.ts';
 import { resolvePassthrough } from './passthrough.ts';
 import { resolveReconnect } from './reconnect.ts';
+import { resolveSpiceApp } from './spice-app.ts';
 import { resolveSpiceSocket } from './spice-socket.ts';
 import { resolveSriov } from './sriov.ts';
 import { resolveSwtpm } from './swtpm.ts';
@@ -31,6 +32,7 @@ export const RESOLVERS: { readonly [name: string]: Resolver } = {
   passt: resolvePasst,
   passthrough: resolvePassthrough,
   reconnect: resolveReconnect,
+  'spice-app': resolveSpiceApp,
   'spice-socket': resolveSpiceSocket,
   sriov: resolveSriov,
   swtpm: resolveSwtpm,

@@ -1,4 +1,6 @@
 import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { passwordsOf } from '../passwords.ts';
+import type { Login } from '../plan.ts';
 
 /** Needs code because where the picture comes from is a matter of the SPICE or VNC server, which is another section's. */
 export function resolveViewer(device: PlannedDevice, { devices, runDir, note, refuse }: PlanContext): Resolved {
@@ -13,27 +15,42 @@ export function resolveViewer(device: PlannedDevice, { devices, runDir, note, re
     });
   const protocol = device.template.type === 'vnc' ? 'vnc' : 'spice';
   const server = devices.find(({ section }) => section === protocol);
-  if (server?.template.type === 'network')
+  const [password] = server ? passwordsOf([server]) : [];
+  if (password && device.template.type === 'looking-glass')
     refuse({
       code: 'combination-refused',
-      message: `${device.id} shows the screen here, and ${protocol} is for viewers on other machines`,
-      help: 'write `display: none`, or `display: gtk` for a window of QEMU’s own',
+      message: `the Looking Glass client knows no password, and \`spice.type: ${server?.template.type}\` asks for one`,
+      help: 'write `spice: unix`, which only you can open',
       origin: device.origin,
     });
-  if (server?.template.type === 'tcp') {
+  if (server && server.template.type !== 'unix') {
     const host = clientHost(param<string>(server, 'addr') ?? '127.0.0.1');
     const number = param<number>(server, 'number');
     const port = number === null ? (param<number>(server, 'port') ?? 0) : 5900 + number;
     const place = host.includes(':') ? `[${host}]` : host;
-    const uri = `${protocol}://${place}:${port}`;
-    return {
-      values: { socket: null, host, port, uri, target: `${place}::${port}`, 'client-host': host, 'client-port': port },
-    };
+    const tls = param<string>(server, 'tls');
+    const ca = tls === null ? null : `${tls}/ca-cert.pem`;
+    const address = { type: protocol, host, [ca === null ? 'port' : 'tls-port']: String(port) };
+    const vv = { path: `${runDir}/viewer.vv`, entries: address, ...(ca !== null && { ca }) };
+    const passwd = { path: `${runDir}/viewer.passwd` };
+    const logins = password ? [vv, passwd].map((one): Login => ({ ...one, password })) : [];
+    // The library that remote-viewer shows VNC with takes an authority from a file of its own only.
+    const isStrange = protocol === 'vnc' && ca !== null;
+    const uri = isStrange ? null : password ? vv.path : `${protocol}://${place}:${port}`;
+    const vncviewer = [
+      ...(ca === null ? [] : [`-X509CA=${ca}`]),
+      ...(password ? ['-passwd', passwd.path] : []),
+      `${place}::${port}`,
+    ];
+    const spicy = password ? null : `--uri=${uri}`;
+    const values = { socket: null, host, port, 'client-host': host, 'client-port': port };
+    return { values: { ...values, uri, spicy, vncviewer }, logins };
   }
   const socket = (server && param<string>(server, 'path')) ?? `${runDir}/${protocol}.sock`;
   // remote-viewer 11 knows sockets of SPICE servers only.
   const uri = protocol === 'spice' ? `spice+unix://${socket}` : null;
-  return { values: { socket, host: null, port: null, uri, target: socket, 'client-host': socket, 'client-port': 0 } };
+  const values = { socket, host: null, port: null, 'client-host': socket, 'client-port': 0 };
+  return { values: { ...values, uri, spicy: `--uri=${uri}`, vncviewer: [socket] } };
 }
 
 /** Where a client of this machine finds a server that listens on an address, which may be that of every interface. */
