@@ -2,7 +2,8 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isRecord } from '../core/json.ts';
 import type { Plan } from '../plan/plan.ts';
-import { lastLines, logPath } from './log.ts';
+import { canSeeClients, hasClient } from './endpoint.ts';
+import { lastLines, lastWritten, logPath } from './log.ts';
 import { activityOf, isAlive } from './process.ts';
 import { replaceFile, runFiles } from './run-dir.ts';
 import type { RunState } from './state.ts';
@@ -13,6 +14,8 @@ export interface SidecarStatus {
   /** Absent when it was never started. */
   readonly pid?: number;
   readonly alive: boolean;
+  /** Of one that shows a screen: nobody is connected to that. */
+  readonly connected?: false;
   /** It lives, and does nothing until somebody sends it SIGCONT. */
   readonly stopped?: true;
   /** QEMU cannot do without it. */
@@ -21,6 +24,8 @@ export interface SidecarStatus {
   readonly restartable: boolean;
   /** Why it does not run, such as `exited with status 1`; absent where no ezvm was there to see it end. */
   readonly reason?: string;
+  /** When it last wrote to its log, of one that is dead, as ISO 8601: what is nearest to the time of its end. */
+  readonly heard?: string;
   /** What it said last, when it is dead. */
   readonly said?: readonly string[];
 }
@@ -37,22 +42,25 @@ export interface Crash {
 
 /** How the sidecars of a VM are that were to be started. */
 export function sidecarStatuses(state: RunState, plan: Plan): SidecarStatus[] {
-  return plan.sidecars.flatMap(({ name, when, reconnects }): SidecarStatus[] => {
+  return plan.sidecars.flatMap(({ name, when, reconnects, needs }): SidecarStatus[] => {
     const started = state.sidecars.find((one) => one.name === name);
     const reason = state.reasons?.[name];
     if (!started && reason === undefined) return [];
     const alive = started !== undefined && isAlive(started);
-    const said =
-      started && !alive ? lastLines({ path: logPath(plan.vm.stateDir, name), offset: started.logOffset }) : undefined;
+    const log = started && !alive ? { path: logPath(plan.vm.stateDir, name), offset: started.logOffset } : undefined;
+    const said = log && lastLines(log);
+    const heard = log && lastWritten(log);
     return [
       {
         name,
         ...(started && { pid: started.pid }),
         alive,
         ...(alive && activityOf(started)?.state === 'T' && { stopped: true }),
+        ...(alive && needs && canSeeClients() && !hasClient(needs) && { connected: false as const }),
         needed: when === 'before',
         restartable: when !== 'before' || reconnects === true,
         ...(!alive && reason !== undefined && { reason }),
+        ...(heard && { heard }),
         ...(said && { said }),
       },
     ];
@@ -61,7 +69,11 @@ export function sidecarStatuses(state: RunState, plan: Plan): SidecarStatus[] {
 
 /** What there is to tell of a run whose QEMU is gone; undefined when it ended in order. */
 export function findCrash(state: RunState, plan: Plan): Crash | undefined {
-  const common = { file: plan.vm.file, sidecars: sidecarStatuses(state, plan) };
+  // Those that live are ended as soon as this has been told.
+  const sidecars = sidecarStatuses(state, plan).map(({ stopped: _, ...one }) =>
+    one.alive ? { ...one, alive: false, reason: 'is ended with the VM' } : one,
+  );
+  const common = { file: plan.vm.file, sidecars };
   if (state.phase === 'starting') return { reason: 'the ezvm that was starting it was killed', ...common };
   // A QEMU that ends in order removes its pidfile.
   if (!existsSync(runFiles(plan.vm.runDir).pidfile)) return undefined;

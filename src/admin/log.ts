@@ -37,6 +37,12 @@ export function lastLines(mark: LogMark, count = 5): string[] {
   return (telling.length > 0 ? telling : lines).slice(-count);
 }
 
+/** When something was last written since `mark`, as ISO 8601; undefined where nothing was. */
+export function lastWritten(mark: LogMark): string | undefined {
+  const stat = statSync(mark.path, { throwIfNoEntry: false });
+  return stat && stat.size > mark.offset ? stat.mtime.toISOString() : undefined;
+}
+
 function readTail(mark: LogMark): string {
   let fd: number | undefined;
   try {

@@ -118,6 +118,8 @@ export interface ProgramFacts {
   readonly path: string;
   /** The long options that it knows, such as `--readonly`. */
   readonly options: readonly string[];
+  /** Why it does not tell them. */
+  readonly fault?: string;
 }
 
 export interface KvmFacts {

@@ -138,7 +138,7 @@ async function answerQuestions(
     const { askOptions, findVirtiofsd } = await import('./virtiofsd.ts');
     const server = chosen['virtiofsd'] ?? findVirtiofsd() ?? programs['virtiofsd'];
     if (server !== undefined) {
-      answers.virtiofsd = await askOptions(server);
+      if (isExecutable(server)) answers.virtiofsd = await askOptions(server);
       answers.programs = { ...programs, virtiofsd: server };
     }
   }

@@ -47,7 +47,7 @@ export function findProgram(name: string, dirs: readonly string[]): string | und
   return dirs.map((dir) => `${dir}/${name}`).find(isExecutable);
 }
 
-/** The programs of this machine by name; `chosen` comes from settings and wins, with a fault when it is no program. */
+/** The programs of this machine by name; `chosen` comes from settings and wins, with a warning when it is no path. */
 export function findPrograms(
   dirs: readonly string[],
   chosen: Readonly<Record<string, string>>,
@@ -57,7 +57,9 @@ export function findPrograms(
   for (const name of new Set([...Object.keys(PROGRAMS), ...Object.keys(chosen)])) {
     const path = chosen[name];
     const found = path === undefined ? findProgram(name, [...dirs, ...(PROGRAMS[name] ?? [])]) : path;
-    if (path !== undefined && !(path.startsWith('/') && isExecutable(path))) diagnostics.push(noProgram(name, path));
+    // A path that leads to none is told by what wants to run it.
+    if (path !== undefined && !path.startsWith('/'))
+      diagnostics.push({ ...noProgram(name, path), severity: 'warning' });
     else if (found !== undefined) programs[name] = found;
   }
   return { programs, diagnostics };

@@ -214,8 +214,8 @@ async function conclude(start: Start): Promise<Launched> {
 }
 
 /** Why a viewer need not be tried, which the user has been told before the start. */
-function obstacleTo({ argv: [program = ''] }: Sidecar, foretold: readonly Diagnostic[]): string | undefined {
-  if (!program.startsWith('/')) return `${program} was not installed`;
+function obstacleTo({ name, argv: [program = ''] }: Sidecar, foretold: readonly Diagnostic[]): string | undefined {
+  if (!program.startsWith('/')) return `${program === name ? '' : `${program} `}was not installed`;
   return foretold.some(({ code }) => code === 'session-missing') ? 'had no graphical session to open in' : undefined;
 }
 

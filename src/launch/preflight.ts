@@ -119,9 +119,11 @@ function checkProgram(requirement: Of<'program'>): Diagnostic | undefined {
   const lack =
     path === undefined || path === program
       ? `${program} is not installed`
-      : `${program} is not where it was found before: ${path}`;
+      : `${program} cannot be run: there is no program at ${path}`;
+  const mend =
+    path === undefined || path === program ? help : `${help}; or correct it under \`programs\` in the settings`;
   const message = optional ? `${lack}; the VM starts without it` : lack;
-  return { severity: optional ? 'warning' : 'error', code: 'program-missing', message, help, origin };
+  return { severity: optional ? 'warning' : 'error', code: 'program-missing', message, help: mend, origin };
 }
 
 function checkPath(requirement: Of<'path'>): Diagnostic | undefined {

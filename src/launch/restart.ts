@@ -1,4 +1,5 @@
 import { EXIT, fault } from '../core/diagnostic.ts';
+import { findScreenFault } from '../host/session.ts';
 import { bootedPlan, endSidecar, reopen, type SidecarTarget } from './reopen.ts';
 import { openWatched, type ViewOptions } from './view.ts';
 
@@ -18,6 +19,14 @@ export async function restartSidecar(vm: SidecarTarget, name: string, options: V
   if (sidecar.when === 'before' && !sidecar.reconnects)
     throw fault(EXIT.state, 'sidecar-bound', `QEMU does not connect to another ${name} while it runs`, {
       help: `shut the guest down and start it again: ezvm stop ${vm.name} && ezvm ${vm.name}`,
+      origin: sidecar.origin,
+    });
+  // One that shows something is not ended for another that could not.
+  const isShown = plan.requirements.some((one) => one.kind === 'session' && one.by === name);
+  const screen = isShown || sidecar.when === 'asked' ? await findScreenFault(options.session) : undefined;
+  if (screen)
+    throw fault(EXIT.host, 'session-missing', `${name}: ${screen.message}`, {
+      help: screen.help,
       origin: sidecar.origin,
     });
   if (sidecar.onClose) {

@@ -1,11 +1,11 @@
 import { dirname } from 'node:path';
+import { canSeeClients, hasClient, isListening } from '../admin/endpoint.ts';
 import { lastLines } from '../admin/log.ts';
 import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import type { Sidecar } from '../plan/plan.ts';
 import { type Child, describeExit, lastWords } from './child.ts';
 import { takeClaim } from './claim.ts';
 import { closeHanded } from './descriptor.ts';
-import { canSeeClients, hasClient, isListening } from './endpoint.ts';
 import { poll } from './poll.ts';
 import { canConnect } from './port.ts';
 import { record, recordReason, type Start, startRecorded } from './start.ts';

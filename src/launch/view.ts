@@ -1,3 +1,4 @@
+import { hasClient } from '../admin/endpoint.ts';
 import { isAlive } from '../admin/process.ts';
 import { noteEnd } from '../admin/sidecar-end.ts';
 import { isUp, readState } from '../admin/state.ts';
@@ -5,7 +6,6 @@ import { EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import { findScreenFault } from '../host/session.ts';
 import type { Plan, Sidecar } from '../plan/plan.ts';
 import { describeExit, lastWords, startChild } from './child.ts';
-import { hasClient } from './endpoint.ts';
 import { childEnvironment } from './environment.ts';
 import { poll } from './poll.ts';
 import { bootedPlan, type Reopened, reopen, type SidecarTarget } from './reopen.ts';

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterAll } from 'vitest';
-import { isListening } from '../../src/launch/endpoint.ts';
+import { isListening } from '../../src/admin/endpoint.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { QemuOption } from '../../src/qemu/option.ts';
 import { connectQmp, type QmpClient } from '../../src/qemu/qmp.ts';

@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { hasClient } from '../../src/admin/endpoint.ts';
 import { isAlive } from '../../src/admin/process.ts';
 import { readState } from '../../src/admin/state.ts';
 import { statusOf } from '../../src/admin/status.ts';
 import { EzvmError } from '../../src/core/diagnostic.ts';
-import { hasClient } from '../../src/launch/endpoint.ts';
 import { type LaunchOptions, launch } from '../../src/launch/launch.ts';
 import { restartSidecar } from '../../src/launch/restart.ts';
 import { stop } from '../../src/launch/stop.ts';

@@ -60,6 +60,13 @@ describe.skipIf(LACKING !== undefined)(`the SPICE viewer${LACKING ? ` (left out:
     const [second] = (await desk.machine.status()).sidecars;
     expect(second?.pid).not.toBe(first?.pid);
     await desk.seesGuest();
+    const live = desk.display;
+    Object.assign(desk.machine.env, { DISPLAY: ':59002' });
+    const refused = await desk.machine.ezvm('restart-sidecar', 'vm', 'viewer');
+    expect(refused.exit).toBe(3);
+    expect(refused.err).toContain('viewer: no window can be opened: DISPLAY is :59002');
+    Object.assign(desk.machine.env, { DISPLAY: live });
+    expect((await desk.machine.status()).sidecars).toMatchObject([{ pid: second?.pid, alive: true }]);
   });
 
   it('on a screen that is dead is a warning, and opens on one that lives', async () => {

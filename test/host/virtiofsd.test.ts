@@ -33,6 +33,8 @@ describe('virtiofsd', () => {
     );
     expect(await askOptions(path)).toEqual({ path, options: ['--readonly', '--shared-dir', '--socket'] });
     const dumb = program(scratch(), 'virtiofsd', '#!/bin/sh\nexit 1\n');
-    expect(await askOptions(dumb)).toEqual({ path: dumb, options: [] });
+    expect(await askOptions(dumb)).toMatchObject({ path: dumb, options: [], fault: expect.stringContaining(dumb) });
+    const broken = program(scratch(), 'virtiofsd', '#!/bin/sh\necho "libcap.so is missing" >&2\nexit 127\n');
+    expect(await askOptions(broken)).toEqual({ path: broken, options: [], fault: 'libcap.so is missing' });
   });
 });

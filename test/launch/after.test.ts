@@ -87,6 +87,16 @@ describe('a sidecar that needs QEMU', () => {
     await stop(plan.vm, { force: true });
   });
 
+  it('that lives and connects to nothing is a warning, and status goes on saying it', async () => {
+    const socket = join(lab.runRoot, 'vm', 'qmp.sock');
+    const plan = buildPlan(lab, { sidecars: [viewer('sleep 600', { needs: { socket } })] });
+    const { warnings } = await launch(plan);
+    expect(warnings).toMatchObject([{ message: expect.stringContaining('has not connected to') }]);
+    const { sidecars } = await statusOf('vm', plan.vm.runDir);
+    expect(sidecars).toMatchObject([{ alive: true, connected: false }]);
+    await stop(plan.vm, { force: true });
+  });
+
   it('whose endpoint never answers is not started, and the warning names it', async () => {
     const socket = join(lab.runRoot, 'vm', 'none.sock');
     const abort = new AbortController();

@@ -20,6 +20,13 @@ function planned(text: string, more: Partial<HostFacts> = {}) {
 const share = (more = ''): string => `shares: [{ type: virtiofs, path: /data${more} }]\n`;
 
 describe('a folder over virtiofs', () => {
+  it('by a program that does not tell its options, tells what that says instead', () => {
+    const broken = { virtiofsd: { path: '/usr/libexec/virtiofsd', options: [], fault: 'libcap.so is missing' } };
+    expect(planned(share(', owner: 7'), broken).unmet).toEqual([
+      'share0: /usr/libexec/virtiofsd --help does not tell what it can do: libcap.so is missing',
+    ]);
+  });
+
   it('shares the memory, whatever kind it is, and nothing else does', () => {
     const backends = (text: string): unknown[] =>
       planned(text).plan.qemu.options.flatMap(({ name, args }) =>
@@ -86,8 +93,8 @@ describe('a folder over virtiofs', () => {
   it('is left to be mounted, as one over 9P is', () => {
     const two = 'shares: [{ type: virtiofs, path: /data, tag: data }, /other]\n';
     expect(planned(two).plan.guest).toEqual([
-      'mount -t virtiofs data /mnt',
-      'mount -t 9p -o trans=virtio,version=9p2000.L share1 /mnt',
+      'mkdir -p /mnt/data && mount -t virtiofs data /mnt/data',
+      'mkdir -p /mnt/share1 && mount -t 9p -o trans=virtio,version=9p2000.L share1 /mnt/share1',
     ]);
   });
 

@@ -59,10 +59,11 @@ function howToMend({ name, needed, restartable }: SidecarStatus, vm: string): st
 }
 
 /** Only the ezvm that started it could be told how it ended, and that one has long gone in most cases. */
-function describeSidecar({ alive, stopped, pid, needed, reason }: SidecarStatus): string {
+function describeSidecar({ alive, connected, stopped, pid, needed, reason, heard }: SidecarStatus): string {
   if (stopped) return `stopped (pid ${pid})${needed ? ', and QEMU needs it' : ''}; let it go on: kill -CONT ${pid}`;
-  if (alive) return `alive (pid ${pid})`;
-  const end = reason ?? 'has ended; nobody was there to see how';
+  if (alive) return `alive (pid ${pid})${connected === false ? ', but not connected' : ''}`;
+  const last = heard === undefined ? '' : `, and it last spoke at ${new Date(heard).toLocaleTimeString()}`;
+  const end = reason ?? `has ended; nobody was there to see how${last}`;
   return `${needed ? 'DEAD, and QEMU needs it: ' : ''}${end}`;
 }
 

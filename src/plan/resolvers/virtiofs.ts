@@ -7,7 +7,16 @@ const EVERYBODY = 4_294_967_295;
 export function resolveVirtiofs(device: PlannedDevice, context: PlanContext): Resolved {
   const { facts, runDir } = context;
   // Where nobody looked, as for a host of which there are facts only, it is taken to be a new one.
-  const knows = (option: string): boolean => facts.virtiofsd?.options.includes(option) ?? true;
+  const { path, options, fault } = facts.virtiofsd ?? {};
+  const knows = (option: string): boolean => fault !== undefined || (options?.includes(option) ?? true);
+  if (fault !== undefined)
+    context.require({
+      kind: 'unmet',
+      code: 'virtiofsd-broken',
+      message: `${device.id}: ${path} --help does not tell what it can do: ${fault}`,
+      help: 'use `type: virtio-9p`, which needs no program, or mend virtiofsd',
+      origin: device.origin,
+    });
   const shared = knows('--shared-dir') ? newWords(device, context, knows) : oldWords(device, context);
   return {
     values: {

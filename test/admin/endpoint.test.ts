@@ -3,7 +3,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { isListening } from '../../src/launch/endpoint.ts';
+import { isListening } from '../../src/admin/endpoint.ts';
 import { checkPort } from '../../src/launch/port.ts';
 
 let dir: string;
