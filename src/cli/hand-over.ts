@@ -174,14 +174,13 @@ async function become(
   ];
   const child = spawn(program, args, {
     cwd,
+    // In a session of its own: what shares root's terminal can type in it.
+    detached: true,
     env: { ...start.environment, ...(inherited.length > 0 && { [INHERITED]: JSON.stringify(inherited) }) },
     stdio: ['inherit', 'inherit', 'inherit', ...start.handed.map(({ from }) => from)],
   });
-  // A terminal sends its signals to both of us, and the child is the one that knows what to do.
-  const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
-  process.on('SIGINT', () => {});
-  process.on('SIGTERM', pass);
-  process.on('SIGHUP', pass);
+  // The child is the one that knows what to do.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void child.kill(signal));
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));

@@ -34,9 +34,12 @@ export function findBeneficiary(name: string | undefined, context: CliContext): 
   );
 }
 
+/** Any other would be read as something else in files of root's, such as a path. */
+const ADDRESS = /^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/;
+
 /** The PCI functions of this host that VMs want, and what is told of those that are not there. */
 export function findFunctions({ pci }: HostNeeds): { functions: PciFunction[]; missing: Diagnostic[] } {
-  const found = pci.map((address) => ({ address, one: readPci(address) }));
+  const found = pci.map((address) => ({ address, one: ADDRESS.test(address) ? readPci(address) : undefined }));
   return {
     functions: found.flatMap(({ one }) => one ?? []),
     missing: found.flatMap(({ address, one }) => (one ? [] : [noDevice(address)])),

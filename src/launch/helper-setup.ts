@@ -19,7 +19,8 @@ export function buildHelper(sources: string): Uint8Array {
     throw fault(EXIT.host, 'compiler-missing', 'the helper is built on this machine, which has no C compiler', {
       help: 'install one and the headers of the C library: the packages gcc and libc6-dev (Debian), gcc and glibc-devel (Fedora), gcc (Arch)',
     });
-  const dir = mkdtempSync(join(tmpdir(), 'ezvm-build-'));
+  // Whoever calls root may have chosen the usual folder, and could put another program in this one's place.
+  const dir = mkdtempSync(join(process.geteuid?.() === 0 ? '/run' : tmpdir(), 'ezvm-build-'));
   try {
     const program = join(dir, 'ezvm-priv');
     const files = readdirSync(sources).filter((name) => name.endsWith('.c'));

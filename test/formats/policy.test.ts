@@ -34,11 +34,15 @@ it('writes no line for what could be read as another', () => {
 });
 
 it('lets him have the bridges, the PCI devices with their ids, and the locked memory that these need', () => {
-  const vm = 'template: other\nmemory: 2G\nnetwork: [{ type: bridge, bridge: br0 }]\npci: ["0000:01:00.0"]\n';
+  const vm =
+    'template: other\nmemory: 2G\nnetwork: [{ type: bridge, bridge: br0, vhost: on }]\npci: ["0000:01:00.0"]\n';
   const card = { address: '0000:01:00.0', vendor: '0x10de', device: '0x2684', class: '0x030000' };
-  const { text } = writePolicy([planOf(vm, CATALOG, LAPTOP)], { name: 'alice', uid: 1000 }, [card], '');
+  const slow = 'template: other\nnetwork: [{ type: bridge, bridge: br1 }]\n';
+  const plans = [vm, slow].map((each) => planOf(each, CATALOG, LAPTOP));
+  const { text } = writePolicy(plans, { name: 'alice', uid: 1000 }, [card], '');
   expect(text.split('\n').slice(1)).toEqual([
-    'allow  user:alice  bridge   br0',
+    'allow  user:alice  bridge   br0  vhost',
+    'allow  user:alice  bridge   br1',
     'allow  user:alice  memlock  3072M',
     'allow  user:alice  pci      0000:01:00.0  10de:2684  bind',
     `allow  user:alice  program  ${LAPTOP.qemu?.binary}`,

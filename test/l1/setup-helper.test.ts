@@ -22,11 +22,11 @@ pci: ["${CARD}"]
 const inside = (dir: string): string => `
 chmod 755 /run
 cp -a /etc /run/etc; mount --bind /run/etc /etc; mount -t tmpfs none /var/lib
-mkdir -p /run/upper /run/work /run/tmp /run/package/src
+mkdir -p /run/upper /run/work /run/package/src
 mount -t overlay none -o lowerdir=/usr/libexec,upperdir=/run/upper,workdir=/run/work /usr/libexec
 cp -r ${CHECKOUT}/dist ${CHECKOUT}/templates /run/package/; cp -r ${CHECKOUT}/src/priv /run/package/src/
 useradd --create-home --home-dir /run/alice --shell /bin/sh alice
-export TMPDIR=/run/tmp HOME=/run/root
+export HOME=/run/root
 cp ${dir}/vm.yaml ${dir}/disk.raw /run/alice/; mkdir -m 700 /run/alice/run; chown -R alice:alice /run/alice
 chmod 666 /dev/vfio/vfio
 ip link add br0 type bridge; ip link set br0 up

@@ -1,7 +1,9 @@
+import { spawn } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { writeGuestDisk } from '../guests/boot-sector.ts';
+import { until } from '../launch/plan-builder.ts';
 import { MISSING, type Person, Town } from './people.ts';
 
 let town: Town;
@@ -99,6 +101,28 @@ describe.skipIf(MISSING !== undefined)(`sudo ezvm${MISSING ? ` (left out: ${MISS
     expect(exit).toBe(2);
     expect(err).toContain(message);
     expect(err).toContain('--i-know-qemu-runs-as-root');
+  });
+
+  it('runs all of it out of reach of root’s terminal, and hears what that hears', async () => {
+    const [program = '', ...words] = town.ezvm('start', '--foreground', town.rootsFile('vm.yaml', vmFile()));
+    const env = { ...town.built.env, SUDO_UID: String(alice.uid) };
+    const root = spawn(program, words, { env, stdio: 'ignore' });
+    let code: number | null | undefined;
+    root.once('exit', (exit) => {
+      code = exit;
+    });
+    await until('the VM', () => /"pid"/.test(town.sudo(alice, 'status', '--json', 'vm').out));
+    const child = readFileSync(`/proc/${root.pid}/task/${root.pid}/children`, 'utf8').trim();
+    const [, , , session] = readFileSync(`/proc/${child}/stat`, 'latin1')
+      .replace(/^.*\) /, '')
+      .split(' ');
+    expect(session).toBe(child);
+    // The first signal asks the guest, the second ends QEMU, a third kills it.
+    await until('its end', () => {
+      root.kill('SIGINT');
+      return code !== undefined;
+    });
+    expect([0, 137]).toContain(code);
   });
 
   it('is not for those who are not root', () => {

@@ -28,11 +28,14 @@ export function writePolicy(
   const programs = [...new Set(plans.map(({ qemu }) => qemu.argv[0] ?? ''))];
   const isWritten = (path: string): boolean =>
     plans.some(({ qemu }) => qemu.descriptors.some((one) => one.path === path && one.access === 'write'));
+  const fast = new Set(plans.filter(wantsVhost).flatMap((plan) => gatherNeeds([plan]).bridges));
   const wanted = [
     ...needs.blocks
       .filter((path) => named(path, PATH))
       .map((path) => `block    ${path}  ${isWritten(path) ? 'rw' : 'ro'}`),
-    ...needs.bridges.filter((bridge) => named(bridge, BRIDGE)).map((bridge) => `bridge   ${bridge}`),
+    ...needs.bridges
+      .filter((bridge) => named(bridge, BRIDGE))
+      .map((bridge) => `bridge   ${bridge}${fast.has(bridge) ? '  vhost' : ''}`),
     ...(needs.locked > 0 ? [`memlock  ${Math.ceil(needs.locked / 2 ** 20)}M`] : []),
     ...functions.map((one) => `pci      ${one.address}  ${hex(one.vendor)}:${hex(one.device)}  bind`),
     ...programs.filter((path) => named(path, PATH)).map((path) => `program  ${path}`),
@@ -50,6 +53,14 @@ export function writePolicy(
     ].join('\n'),
     unnamed,
   };
+}
+
+/** Whether a card on a bridge is to have vhost: by the helper, or it is told that QEMU's own has none. */
+function wantsVhost({ qemu, requirements }: Plan): boolean {
+  return (
+    qemu.descriptors.some(({ vhost }) => vhost !== undefined) ||
+    requirements.some((one) => one.kind === 'unmet' && one.code === 'bridge-vhost')
+  );
 }
 
 /** As in `8086`, of `0x8086`. */
