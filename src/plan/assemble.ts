@@ -25,8 +25,9 @@ import { emitOptions, emitSidecars, guestTexts, namesOf, substituteText } from '
 import { gatherDevices } from './gather.ts';
 import { findHandedTwice, vfioRequirements } from './handed.ts';
 import { helperWords, leaveToHelper, planGivingBack, planHelper, tellOfHelper } from './helper.ts';
+import { findSameIdentifiers } from './identity.ts';
 import { findNodeFaults, findPlugFaults, hugePageRequirements } from './memory.ts';
-import { findNetworkClashes, linkRequirements, networkRequirements } from './network.ts';
+import { findPortClashes, linkRequirements, networkRequirements } from './network.ts';
 import { passwordsOf } from './passwords.ts';
 import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
 import { confineQemu, confineSidecar } from './privileges.ts';
@@ -110,6 +111,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   findUnspeakable(options, report);
   findMisfits(options, report);
   findHandedTwice(options, report);
+  findSameIdentifiers(devices, report);
   findNodeFaults(options, report);
   findPlugFaults(devices, report);
   warnOfMinimum(context);
@@ -138,7 +140,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
       facts,
     ),
   );
-  findNetworkClashes(devices, requirements, report);
+  findPortClashes(requirements, report);
   const handed = handOver(options, descriptors);
   const relaxed = findRelaxations(options, spec.qemu.args, facts);
   const opened = leaveToHelper(handed.descriptors, relaxed, facts);

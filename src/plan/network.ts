@@ -1,11 +1,12 @@
 import { isLinkKind } from '../catalog/params.ts';
 import type { LinkKind } from '../catalog/template.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
-import { formatOrigin, type Origin } from '../core/origin.ts';
+import type { Origin } from '../core/origin.ts';
 import type { HostFacts, LinkFacts } from '../host/facts.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
-import { type PlannedDevice, param } from './device.ts';
+import { type PlannedDevice, param, saidAt } from './device.ts';
 import { bridgeLine, helpByHelper } from './helper.ts';
+import { twice } from './identity.ts';
 import type { Requirement } from './plan.ts';
 
 /** Network interfaces of the host that parameters name, as their templates say what must be there. */
@@ -16,9 +17,7 @@ export function linkRequirements(device: PlannedDevice, facts: HostFacts): Requi
     const link = facts.links?.[given.value];
     if (!link) return [];
     const unmet = judgeLink(given.value, expect, link, device);
-    // The template's line is no place that a user could mend.
-    const isDefault = given.origin === device.template.paramOrigins[name];
-    return unmet ? [{ kind: 'unmet', origin: isDefault ? device.origin : given.origin, ...unmet }] : [];
+    return unmet ? [{ kind: 'unmet', origin: saidAt(device, name), ...unmet }] : [];
   });
 }
 
@@ -131,20 +130,8 @@ function bridgeRequirements(bridge: string, facts: HostFacts, origin: Origin | u
   return found;
 }
 
-/** Two cards with one address, which no network can tell apart, and one port of the host that is wanted twice. */
-export function findNetworkClashes(
-  devices: readonly PlannedDevice[],
-  requirements: readonly Requirement[],
-  report: (diagnostic: Diagnostic) => void,
-): void {
-  const cards = new Map<string, Origin | undefined>();
-  for (const device of devices) {
-    const mac = device.section === 'network' ? param<string>(device, 'mac') : null;
-    if (mac === null) continue;
-    if (cards.has(mac))
-      report(twice('mac-twice', `two network cards have the address ${mac}`, device.origin, cards.get(mac)));
-    cards.set(mac, device.origin);
-  }
+/** Ports of this machine that two forwards or servers would listen on. */
+export function findPortClashes(requirements: readonly Requirement[], report: (diagnostic: Diagnostic) => void): void {
   const ports = requirements.filter((requirement) => requirement.kind === 'port');
   for (const [index, port] of ports.entries()) {
     const other = ports.slice(0, index).find((earlier) => overlap(earlier, port));
@@ -158,15 +145,4 @@ type Port = Extract<Requirement, { kind: 'port' }>;
 function overlap(a: Port, b: Port): boolean {
   const everywhere = ({ host }: Port): boolean => ['', '0.0.0.0', '::'].includes(host);
   return a.port === b.port && a.protocol === b.protocol && (a.host === b.host || everywhere(a) || everywhere(b));
-}
-
-function twice(code: string, message: string, origin: Origin | undefined, other: Origin | undefined): Diagnostic {
-  const elsewhere = other && origin && formatOrigin(other) !== formatOrigin(origin);
-  return {
-    severity: 'error',
-    code,
-    message,
-    origin,
-    help: `change one of the two${elsewhere ? `; the other is at ${formatOrigin(other)}` : ''}`,
-  };
 }

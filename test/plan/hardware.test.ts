@@ -74,6 +74,16 @@ describe('disks on the ports of the board', () => {
     expect(() => plan(`disks: [{ file: /a, ${settings} }]\n`)).toThrow(`disk0: ${message}`);
   });
 
+  it.each([
+    ['serial: A', 'two disks have the serial number A'],
+    ['wwn: 5000c50015ea71aa', 'two disks have the World Wide Name 0x5000c50015ea71aa'],
+  ])('are refused where two have the same %s', (settings, message) => {
+    const disks = (second: string) =>
+      plan(`disks: [{ file: /a, bus: scsi, ${settings} }, { file: /b, bus: sata, ${second} }]\n`);
+    expect(() => disks(settings)).toThrow(message);
+    expect(() => disks('serial: B')).not.toThrow();
+  });
+
   it('share a thread by its name', () => {
     const { options } = plan(
       'disks: [{ file: /a, iothread: x }, { file: /b, iothread: x, bus: scsi-single }, { file: /c, iothread: on }, { file: /d, iothread: off }]\n',

@@ -348,6 +348,23 @@ describe('a disk', () => {
       );
     });
 
+    it('are not laid over what another disk writes', () => {
+      const { diagnostics } = make('disks: [{ file: /a.qcow2, backing: /b.raw }, /b.raw]\n');
+      expect(diagnostics.map(({ message }) => message)).toEqual(['disk0 is laid over /b.raw, which disk1 writes']);
+      const both = 'disks: [{ file: /a.qcow2, backing: /b.raw }, { file: /b.raw, bus: usb, read-only: on }]\n';
+      expect(make(both).diagnostics).toEqual([]);
+      const known = { '/a.qcow2': { ...file, format: 'qcow2', backing: '/b.raw' } as const };
+      expect(make('disks: [/b.raw, /a.qcow2]\n', { ...LAPTOP, paths: known }).diagnostics).toHaveLength(1);
+    });
+
+    it('are not smaller than what they are laid over', () => {
+      const base = (size: string): unknown[] =>
+        unmet(
+          disk(`size: ${size}, backing: /base.raw`, { '/base.raw': { ...file, format: 'raw', size: 64 * 2 ** 20 } }),
+        );
+      expect([base('1M'), base('64M'), base('1G')]).toEqual([['backing-larger'], [], []]);
+    });
+
     it('are not laid over themselves', () => {
       const { diagnostics } = make('disks: [{ file: /a.qcow2, backing: /a.qcow2 }]\n');
       expect(diagnostics.map(({ message }) => message)).toEqual(['disk0: the image would be laid over itself']);

@@ -1,4 +1,5 @@
 import { formatSize } from '../../core/size.ts';
+import type { PathFacts } from '../../host/facts.ts';
 import type { QemuProps } from '../../qemu/option.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 import { protocolOf } from '../expand.ts';
@@ -54,7 +55,27 @@ function backingOf(device: PlannedDevice, format: string, context: PlanContext):
       help: 'give the file a name that ends in .qcow2, or write `format: qcow2`',
       origin: saidAt(device, 'backing'),
     });
+  refuseWritten(device, path, context);
   return { path, format: chooseFormat(device, 'backing', 'backing-format', context) };
+}
+
+/** What is laid over an image that changes below it is lost; QEMU's locks would end the start. */
+function refuseWritten(device: PlannedDevice, backing: string, { devices, refuse }: PlanContext): void {
+  const writer = devices.find(
+    (other) => other.id !== device.id && param(other, 'file') === backing && param(other, 'read-only') === false,
+  );
+  if (writer)
+    refuse({
+      code: 'image-twice',
+      message: `${device.id} is laid over ${backing}, which ${writer.id} writes`,
+      help: `write \`read-only: on\` for ${writer.id}, or leave one of the two out`,
+      origin: saidAt(device, 'backing'),
+    });
+}
+
+/** Bytes that a guest sees in an image, where its header or its size tells. */
+function contentsOf({ format, virtualSize, size }: Partial<PathFacts> = {}): number | undefined {
+  return virtualSize ?? (format === 'raw' ? size : undefined);
 }
 
 type Backing = NonNullable<CreateImage['backing']>;
@@ -68,6 +89,15 @@ interface Wanted {
 function planImage(device: PlannedDevice, { file, format, backing }: Wanted, context: PlanContext): void {
   const size = param<number>(device, 'size');
   if (size === null && !backing) return;
+  const base = backing && contentsOf(context.facts.paths[backing.path]);
+  if (size !== null && typeof base === 'number' && size < base)
+    context.require({
+      kind: 'unmet',
+      code: 'backing-larger',
+      message: `${device.id}: ${backing?.path} has ${formatSize(base)}, of which a disk of ${formatSize(size)} would lack the end`,
+      help: `leave out \`size\`, or give ${formatSize(base)} or more`,
+      origin: saidAt(device, 'size'),
+    });
   const program = context.facts.programs['qemu-img'];
   const { origin } = device.params[size === null ? 'backing' : 'size'] ?? device;
   context.require({
@@ -90,10 +120,11 @@ function planImage(device: PlannedDevice, { file, format, backing }: Wanted, con
 }
 
 /** What is there already is never changed, so what the file says of it may differ from what it is. */
-function compareImage(device: PlannedDevice, file: string, { facts, note, require }: PlanContext): void {
-  const { format, virtualSize, size: bytes, backing } = facts.paths[file] ?? {};
+function compareImage(device: PlannedDevice, file: string, context: PlanContext): void {
+  const { facts, note, require } = context;
+  const { format, backing } = facts.paths[file] ?? {};
   const size = param<number>(device, 'size');
-  const is = virtualSize ?? (format === 'raw' ? bytes : undefined);
+  const is = contentsOf(facts.paths[file]);
   if (size !== null && is !== undefined && is !== size)
     note({
       severity: 'warning',
@@ -103,6 +134,7 @@ function compareImage(device: PlannedDevice, file: string, { facts, note, requir
       origin: device.params['size']?.origin,
     });
   const given = param<string>(device, 'backing');
+  if (given === null && backing !== undefined) refuseWritten(device, backing, context);
   const origin = saidAt(device, 'backing');
   if (given === null && backing !== undefined)
     require({
