@@ -103,7 +103,7 @@ function withPart(own: DeviceTemplate, part: DeviceTemplate): DeviceTemplate {
     ...own,
     params: { ...own.params, ...without(part.params, own.params) },
     paramOrigins: { ...part.paramOrigins, ...own.paramOrigins },
-    lets: { ...part.lets, ...own.lets },
+    lets: { ...without(part.lets, own.lets), ...own.lets },
     requires: [...own.requires, ...part.requires],
     refuse: [...own.refuse, ...part.refuse],
     useless: [...own.useless, ...part.useless],

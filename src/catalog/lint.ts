@@ -268,6 +268,9 @@ function wordOf(value: unknown): string {
 function lintLets(own: DeviceTemplate, whole: DeviceTemplate, known: Known, fault: Fault): void {
   const order = Object.keys(whole.lets);
   const builtIn = namesIn({ ...whole, lets: {} });
+  for (const name of order)
+    if (whole.params[name] && (own.lets[name] || own.params[name]))
+      fault(`let ${name}: there is a parameter of that name`, [own.lets[name] ? 'let' : 'params', name]);
   for (const [name, { by, values }] of Object.entries(own.lets)) {
     const above = order.slice(0, order.indexOf(name));
     const wanted = wantedBy(by, whole, above, known);

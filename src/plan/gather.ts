@@ -27,7 +27,8 @@ export function gatherDevices(catalog: Catalog, context: PlanContext): PlannedDe
       const params = Object.fromEntries(
         Object.entries(template.params).map(([name, spec]) => [name, defaultOf(template, name, spec)]),
       );
-      const made = { section: section.name, id, template, params, index: 0, origin: device.origin };
+      const index = Number(/\d+$/.exec(id)?.[0] ?? 0);
+      const made = { section: section.name, id, template, params, index, origin: device.origin };
       devices.push(settleParams(made, context));
     }
   }

@@ -244,6 +244,8 @@ export function furnish(plan: Plan, dir: string): void {
     if (backing && base.startsWith(dir)) make(base, () => makeImage(base, backing.driver));
   }
   for (const requirement of plan.requirements) {
+    if (requirement.kind === 'kvmfr' && requirement.path.startsWith(dir))
+      make(requirement.path, () => sparse(requirement.path, requirement.bytes));
     if (requirement.kind !== 'path' || !requirement.path.startsWith(dir)) continue;
     const { path, type } = requirement;
     if (type === 'device') make(path, () => sparse(path, mappedSize(plan, path) ?? 128 * MIB));

@@ -217,6 +217,16 @@ describe('L1 to L4: every template means something', () => {
       'summary: x\nslot: "${t}"\nparams:\n  a: { type: bool, default: on, summary: y }\nlet:\n  t: { by: a, on: disk, off: tape }',
       '2:1 no machine has places of the kind tape',
     ],
+    [
+      'a table called as a parameter is',
+      'summary: x\nparams:\n  a: { type: bool, default: on, summary: y }\nlet:\n  a: { by: vm.accel, kvm: 1, hvf: 2, tcg: 3 }',
+      '5:3 let a: there is a parameter of that name',
+    ],
+    [
+      'a parameter called as a table of a part is',
+      'summary: x\ninclude: [drive]\nparams:\n  family: { type: int, summary: y, example: 1 }',
+      '4:3 let family: there is a parameter of that name',
+    ],
     ['a part that is not there', 'summary: x\ninclude: [network-cart]', '2:11 there is no part network-cart'],
     ['a resolver that is not there', 'summary: x\nresolver: magic\nemit: []', '2:1 there is no resolver magic'],
   ])('is broken by %s', (_, text, fault) => {

@@ -6,37 +6,39 @@ import { hostFacts, planOf } from '../planned.ts';
 
 /**
  * Proxmox VE's own map of addresses (qemu-server 9.2.6, PVE/QemuServer/PCI.pm), by bus: the slots in hexadecimal, and in
- * each the name it has there. Places that two names share are left to the name used here.
+ * each the name it has there; with a number, where more of them follow, each in the next slot.
  */
-const CONVENTIONAL: Readonly<Record<string, readonly (readonly [slot: number, id: string, count?: number])[]>> = {
+const CONVENTIONAL: Readonly<
+  Record<string, readonly (readonly [slot: number, id: string, from?: number, to?: number])[]>
+> = {
   'pci.0': [
     [0x02, 'vga'],
-    [0x03, 'balloon', 1],
+    [0x03, 'balloon', 0],
     [0x04, 'watchdog'],
-    [0x05, 'scsihw', 1],
-    [0x08, 'qga', 1],
-    [0x0a, 'virtio', 6],
-    [0x10, 'hostpci', 2],
-    [0x12, 'net', 6],
+    [0x05, 'scsihw', 0],
+    [0x06, 'scsihw', 1],
+    [0x07, 'ahci', 0],
+    [0x08, 'qga', 0],
+    [0x09, 'spice'],
+    [0x0a, 'virtio', 0, 5],
+    [0x10, 'hostpci', 0, 1],
+    [0x12, 'net', 0, 5],
+    [0x18, 'vga', 1, 3],
+    [0x1b, 'hostpci', 2, 3],
   ],
   'pci.1': [
+    [0x01, 'net', 6, 31],
     [0x1b, 'xhci'],
-    [0x1d, 'rng', 1],
+    [0x1d, 'rng', 0],
   ],
-  'pci.3': [[0x01, 'virtioscsi', 16]],
   'pci.2': [
+    [0x01, 'virtio', 6, 15],
     [0x0b, 'ivshmem'],
-    [0x0c, 'audio', 1],
+    [0x0c, 'audio', 0],
+    [0x0d, 'hostpci', 4, 15],
   ],
-};
-/** Where a numbered name goes on, on another bus. */
-const FURTHER: Readonly<Record<string, readonly (readonly [from: number, to: number, bus: string, slot: number])[]>> = {
-  virtio: [[6, 15, 'pci.2', 0x01]],
-  net: [[6, 31, 'pci.1', 0x01]],
-  hostpci: [
-    [2, 3, 'pci.0', 0x1b],
-    [4, 15, 'pci.2', 0x0d],
-  ],
+  'pci.3': [[0x01, 'virtioscsi', 0, 30]],
+  'pci.4': [[0x01, 'scsihw', 2, 4]],
 };
 
 /** The place of each of Proxmox's names, in its own spelling: `net0` is `pci.0/12`. */
@@ -44,12 +46,9 @@ function proxmoxMap(): Map<string, string> {
   const map = new Map<string, string>();
   const put = (id: string, bus: string, slot: number): unknown => map.set(id, `${bus}/${slot.toString(16)}`);
   for (const [bus, rows] of Object.entries(CONVENTIONAL))
-    for (const [slot, id, count] of rows)
-      if (count === undefined) put(id, bus, slot);
-      else for (let index = 0; index < count; index++) put(`${id}${index}`, bus, slot + index);
-  for (const [id, rows] of Object.entries(FURTHER))
-    for (const [from, to, bus, slot] of rows)
-      for (let index = from; index <= to; index++) put(`${id}${index}`, bus, slot + index - from);
+    for (const [slot, id, from, to = from] of rows)
+      if (from === undefined || to === undefined) put(id, bus, slot);
+      else for (let index = from; index <= to; index++) put(`${id}${index}`, bus, slot + index - from);
   return map;
 }
 
@@ -63,7 +62,7 @@ const NAMES: Readonly<Record<string, ((index: number) => string) | null>> = {
   lsi: () => 'scsihw0',
   megasas: () => 'scsihw0',
   'scsi-single': (index) => `virtioscsi${index}`,
-  'virtio-serial': () => 'qga0',
+  'virtio-serial': (index) => ['qga0', 'spice'][index] ?? '',
   disk: (index) => `virtio${index}`,
   network: (index) => `net${index}`,
   xhci: () => 'xhci',
@@ -81,7 +80,7 @@ const NAMES: Readonly<Record<string, ((index: number) => string) | null>> = {
 };
 /** Kinds of places that are not PCI slots. */
 const OTHERS =
-  /^(sata|ide|scsi|scsi-pvscsi|scsi-lsi|scsi-megasas|usb|usb-disk|floppy|usb-ehci|usb-uhci|serial|console)$/;
+  /^(sata|ide|scsi|scsi-pvscsi|scsi-lsi|scsi-megasas|usb|usb-disk|usb-tablet|floppy|usb-ehci|usb-uhci|serial|console)$/;
 
 function machine(type: string): DeviceTemplate {
   const found = DEVICES.find(({ name }) => name === `machines/${type}`);
@@ -120,7 +119,17 @@ describe.each(Object.entries(MAPS))('the machine %s', (type, map) => {
   });
 
   it('has as many places of each kind as Proxmox', () => {
-    expect([slots['network'], slots['disk'], slots['pci']].map((table) => table?.at.length)).toEqual([32, 16, 16]);
+    const count = (kind: string): unknown => slots[kind]?.at.length;
+    expect(['network', 'disk', 'pci', 'ide', 'sata'].map(count)).toEqual([32, 16, 16, 4, 6]);
+    // scsi0 to scsi30, on whichever controller.
+    expect(['scsi', 'scsi-single', 'scsi-pvscsi', 'scsi-lsi', 'scsi-megasas'].map(count)).toEqual(Array(5).fill(31));
+  });
+
+  it('leaves no name of Proxmox out', () => {
+    const told = Object.entries(slots).flatMap(([kind, { at }]) => at.map((_, index) => NAMES[kind]?.(index)));
+    // These come with the devices that sit on them, and with heads of qxl: below.
+    const elsewhere = /^(scsihw[1-4]|ahci0|vga[1-3])$/;
+    expect([...map.keys()].filter((name) => !told.includes(name) && !elsewhere.test(name))).toEqual([]);
   });
 });
 
@@ -199,5 +208,76 @@ describe('the bridges of Proxmox', () => {
     expect(bus('proxmox')).toEqual(['ide.0 -', 'ide.2 -', 'ide.1 -', 'ahci0.0 -']);
     expect(bus('proxmox-pc')).toEqual(['ide.0 0', 'ide.0 1', 'ide.1 0', 'ahci0.0 -']);
     expect(devicesOf(`machine: proxmox\n${drives}`).get('ahci0')).toMatchObject({ bus: 'pci.0', addr: '7' });
+  });
+});
+
+describe('what is on the buses', () => {
+  const BOARDS = [
+    ['proxmox', 'ehci'],
+    ['proxmox-pc', 'uhci'],
+  ] as const;
+
+  // DriveDevice.pm: print_drivedevice_full; with virtio-scsi-single too the unit is the number of the disk.
+  it.each(BOARDS)('of %s are SCSI disks by unit, and by target on controllers that are not paravirtual', (type) => {
+    const unitOf = (bus: string, more = ''): unknown => {
+      const {
+        bus: on,
+        'scsi-id': target,
+        lun,
+      } = devicesOf(`machine: ${type}\ndisks: { disk13: { file: /a, bus: ${bus}${more} } }\n`).get('disk13-device') ??
+      {};
+      return [on, target, lun];
+    };
+    expect(unitOf('scsi')).toEqual(['scsi.0', 0, 13]);
+    expect(unitOf('scsi', ', type: cdrom')).toEqual(['scsi.0', 0, 13]);
+    expect(unitOf('scsi-single')).toEqual(['disk13-controller.0', 0, 13]);
+    expect(unitOf('megasas')).toEqual(['megasas.0', 0, 13]);
+    expect(unitOf('pvscsi')).toEqual(['pvscsi.0', 13, undefined]);
+    expect(unitOf('lsi')).toEqual(['scsihw1.0', 6, undefined]);
+  });
+
+  it.each(BOARDS)('of %s are further controllers of LSI, seven disks on each', (type) => {
+    const lsi = (index: number): string[] =>
+      places(devicesOf(`machine: ${type}\ndisks: { disk${index}: { file: /a, bus: lsi } }\n`), /^scsihw/);
+    expect([6, 7, 14, 21, 28].map(lsi)).toEqual([
+      [],
+      ['scsihw1 lsi53c895a pci.0 6'],
+      ['scsihw2 lsi53c895a pci.4 1'],
+      ['scsihw3 lsi53c895a pci.4 2'],
+      ['scsihw4 lsi53c895a pci.4 3'],
+    ]);
+  });
+
+  it.each(BOARDS)('of %s is a tablet on a controller of its own kind (%s), unless a bus is named', (type, bus) => {
+    const tablet = (usb: string): unknown => {
+      const { bus: on, port } = devicesOf(`machine: ${type}\n${usb}`).get('tablet') ?? {};
+      return [on, port];
+    };
+    expect(tablet('')).toEqual([`${bus}.0`, '1']);
+    expect(tablet('usb: { tablet: { type: tablet, bus: xhci, slot: 3 } }\n')).toEqual(['xhci.0', '4']);
+    expect([...devicesOf(`machine: ${type}\n`).keys()]).not.toContain('xhci');
+  });
+
+  it.each(BOARDS)('of %s are further heads of qxl in slots of their own', (type) => {
+    const devices = devicesOf(`machine: ${type}\ngpu: { type: qxl, separate: on, outputs: 4 }\n`);
+    expect(places(devices, /^gpu/)).toEqual([
+      `gpu qxl-vga ${type === 'proxmox' ? 'pcie.0 1' : 'pci.0 2'}`,
+      'gpu-1 qxl pci.0 18',
+      'gpu-2 qxl pci.0 19',
+      'gpu-3 qxl pci.0 1a',
+    ]);
+    expect(devices.get('gpu')).not.toHaveProperty('multifunction');
+  });
+
+  it.each(BOARDS)('of %s have the agent and SPICE a controller each', (type) => {
+    const devices = devicesOf(`machine: ${type}\nspice: unix\nagent: qemu\n`);
+    expect(places(devices, /^virtio-serial/).toSorted()).toEqual([
+      'virtio-serial virtio-serial-pci pci.0 8',
+      'virtio-serial1 virtio-serial-pci pci.0 9',
+    ]);
+    expect([devices.get('agent-port'), devices.get('vdagent-port')]).toMatchObject([
+      { bus: 'virtio-serial.0', nr: 1 },
+      { bus: 'virtio-serial1.0', nr: 1 },
+    ]);
   });
 });

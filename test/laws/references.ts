@@ -105,12 +105,12 @@ export function sharedPlaces(options: readonly QemuOption[]): string[] {
 }
 
 function placeOf(args: QemuProps): string {
-  const { bus, addr, port, nr, cad, unit, 'scsi-id': target } = args as { [key: string]: unknown };
+  const { bus, addr, port, nr, cad, unit, 'scsi-id': target, lun } = args as { [key: string]: unknown };
   const at =
     addr === undefined
       ? (target ?? nr ?? cad ?? unit ?? (args['driver'] === 'pcie-root-port' ? undefined : port))
       : address(String(addr));
-  return `${bus} ${at ?? ''}`;
+  return [bus, at, lun].filter((part) => part !== undefined).join(' ');
 }
 
 /** `7` is function 0 of slot 7. */
