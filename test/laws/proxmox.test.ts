@@ -65,7 +65,6 @@ const NAMES: Readonly<Record<string, ((index: number) => string) | null>> = {
   'virtio-serial': (index) => ['qga0', 'spice'][index] ?? '',
   disk: (index) => `virtio${index}`,
   network: (index) => `net${index}`,
-  xhci: () => 'xhci',
   rng: (index) => `rng${index}`,
   ivshmem: () => 'ivshmem',
   audio: (index) => `audio${index}`,
@@ -128,7 +127,7 @@ describe.each(Object.entries(MAPS))('the machine %s', (type, map) => {
   it('leaves no name of Proxmox out', () => {
     const told = Object.entries(slots).flatMap(([kind, { at }]) => at.map((_, index) => NAMES[kind]?.(index)));
     // These come with the devices that sit on them, and with heads of qxl: below.
-    const elsewhere = /^(scsihw[1-4]|ahci0|vga[1-3])$/;
+    const elsewhere = /^(scsihw[1-4]|ahci0|vga[1-3]|xhci)$/;
     expect([...map.keys()].filter((name) => !told.includes(name) && !elsewhere.test(name))).toEqual([]);
   });
 });
@@ -256,6 +255,9 @@ describe('what is on the buses', () => {
     expect(tablet('')).toEqual([`${bus}.0`, '1']);
     expect(tablet('usb: { tablet: { type: tablet, bus: xhci, slot: 3 } }\n')).toEqual(['xhci.0', '4']);
     expect([...devicesOf(`machine: ${type}\n`).keys()]).not.toContain('xhci');
+    const second = devicesOf(`machine: ${type}\nusb: [tablet]\n`);
+    expect(second.get('usb0')).toMatchObject({ bus: 'xhci.0', port: '1' });
+    expect(places(second, /^xhci/)).toEqual(['xhci qemu-xhci pci.1 1b']);
   });
 
   it.each(BOARDS)('of %s are further heads of qxl in slots of their own', (type) => {
