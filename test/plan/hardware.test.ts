@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CATALOG } from '../one-device.ts';
-import { hostFacts, planOf } from '../planned.ts';
+import { hostFacts, planOf, specOf } from '../planned.ts';
 
 const LAPTOP = hostFacts('laptop');
 
@@ -82,6 +82,12 @@ describe('disks on the ports of the board', () => {
       plan(`disks: [{ file: /a, bus: scsi, ${settings} }, { file: /b, bus: sata, ${second} }]\n`);
     expect(() => disks(settings)).toThrow(message);
     expect(() => disks('serial: B')).not.toThrow();
+  });
+
+  it.each(['virtio', 'nvme'])('are not for discs on %s, and it is told what is', (bus) => {
+    const { diagnostics } = specOf(`disks: [{ type: cdrom, bus: ${bus}, file: /a.iso }]\n`, CATALOG);
+    expect(diagnostics.map(({ help }) => help)).toEqual([expect.stringContaining('with `read-only: on`')]);
+    expect(() => plan(`disks: [{ bus: ${bus}, file: /a.iso, read-only: on }]\n`)).not.toThrow();
   });
 
   it('share a thread by its name', () => {
