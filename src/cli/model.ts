@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { Catalog } from '../catalog/catalog.ts';
 import { isLinkKind } from '../catalog/params.ts';
-import type { TemplateSource } from '../catalog/template.ts';
+import type { ParamSpec, TemplateSource } from '../catalog/template.ts';
 import { type Diagnostic, EXIT, EzvmError } from '../core/diagnostic.ts';
 import { isEzkvm, translateEzkvm } from '../formats/ezkvm.ts';
 import type { HostFacts, Questions } from '../host/facts.ts';
@@ -82,14 +82,13 @@ export function planModel(model: Model, facts: HostFacts): Plan {
 
 /** What a plan of this VM may want to know about the host. */
 export function questionsOf(spec: VmSpec): Questions {
-  const named = spec.devices.flatMap((device) =>
-    Object.entries(device.params).flatMap(([name, { value }]) => {
-      const expect = device.template.params[name]?.expect;
-      return expect !== undefined && typeof value === 'string' ? [{ expect, value }] : [];
-    }),
-  );
-  const of = (wanted: boolean): string[] =>
-    named.flatMap(({ expect, value }) => (isLinkKind(expect) === wanted ? [value] : []));
+  const named = (is: (param: ParamSpec) => boolean): string[] =>
+    spec.devices.flatMap(({ params, template }) =>
+      Object.entries(template.params).flatMap(([name, param]) => {
+        const value = params[name]?.value;
+        return is(param) && typeof value === 'string' ? [value] : [];
+      }),
+    );
   const started = spec.devices.flatMap(({ template }) =>
     template.sidecars.flatMap(({ programs }) => programs.map(({ argv: [program] }) => program)),
   );
@@ -100,8 +99,8 @@ export function questionsOf(spec: VmSpec): Questions {
   return {
     ...(arch !== undefined && { arch }),
     ...(handed && { pci: true }),
-    paths: of(false),
-    interfaces: [...new Set(of(true))],
+    paths: named(({ type }) => type === 'path'),
+    interfaces: [...new Set(named(({ expect }) => expect !== undefined && isLinkKind(expect)))],
     programs: [...new Set(started.filter((program) => typeof program === 'string'))],
   };
 }
