@@ -123,6 +123,9 @@ describe('L8: the places of every machine', () => {
     'lsi=megasas',
     'disk=scsi-single',
     'gpu-passthrough=pci',
+    'usb=usb-tablet',
+    'usb-ehci=usb-tablet',
+    'usb-uhci=usb-tablet',
   ];
 
   it.each(machines)('$name: no two kinds share one, and none is where the board has its own', ({ template }) => {
