@@ -19,7 +19,8 @@ interface Choice {
  * that is required.
  */
 const TOLD: { readonly [name: string]: readonly string[] } = {
-  firmware: ['secure-boot', 'enrolled-keys', 'size'],
+  // The keys follow Secure Boot.
+  firmware: ['secure-boot', 'size'],
   'gpu/qxl': ['outputs'],
   display: ['gl'],
   spice: ['gl'],
