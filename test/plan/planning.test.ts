@@ -506,6 +506,15 @@ describe('the other resolvers', () => {
       expect(unmet(made(settings))).toEqual([message]);
     });
 
+    it.each([
+      ['vars: /dev/vm1/vars', 540672],
+      ['size: 2M, vars: /dev/vm1/vars', 131072],
+      ['code: own.fd, vars: /dev/vm1/vars', 540672],
+      ['code: own.fd, vars: /dev/vm1/vars, vars-size: 128K', 131072],
+    ])('with { %s } has so much of a device for variables: %i', (settings, size) => {
+      expect(option(made(settings), 'blockdev', 'pflash1')['size']).toBe(size);
+    });
+
     it('of no descriptor must have variables of its own', () => {
       expect(unmet(made('code: own.fd, vars: 2M.fd'))).toEqual([]);
       expect(

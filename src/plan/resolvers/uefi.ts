@@ -54,6 +54,7 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
     context.step({ do: 'copy', from: firmware.nvramTemplate, to: vars, mode: 0o600 });
   if (own !== null && !isDevice) compareStore(device, firmware, own, context);
   const smm = firmware.features.includes('requires-smm');
+  const nvramSize = firmware.nvramSize ?? NVRAM_SIZE[(context.board ?? PC).arch] ?? null;
   return {
     values: {
       code: firmware.executable,
@@ -61,7 +62,7 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
       vars,
       'vars-format': firmware.nvramFormat ?? 'raw',
       'vars-protocol': isDevice ? 'host_device' : 'file',
-      'vars-size': isDevice ? (param<number>(device, 'vars-size') ?? firmware.nvramSize ?? null) : null,
+      'vars-size': isDevice ? (param<number>(device, 'vars-size') ?? nvramSize) : null,
       smm: smm ? true : null,
     },
     options: smm
