@@ -24,6 +24,11 @@ const NEEDS: readonly ((name: string, props: QemuProps) => Need | undefined)[] =
     name === 'netdev' && type === 'user' && smb !== undefined ? { part: 'spawn', why: 'it runs smbd' } : undefined,
   (name, { type }) =>
     name === 'display' && type === 'spice-app' ? { part: 'spawn', why: 'it starts the viewer itself' } : undefined,
+  (name, { type }) =>
+    // By setfsuid(2), from ncurses 6.5 on, before it opens its description of the terminal.
+    name === 'display' && type === 'curses'
+      ? { part: 'elevateprivileges', why: 'the terminal library makes sure that it is no other user' }
+      : undefined,
   (name, { driver }) =>
     name === 'audiodev' && driver === 'jack'
       ? { part: 'resourcecontrol', why: 'JACK runs its threads ahead of others' }

@@ -23,4 +23,6 @@ for try in $(seq 100); do [ ! -e $script ] || break; usleep 50000; done
 printf '\n--- script ---\n'
 sh $script
 echo '--- end of script ---'
+# Waits until the console has sent all, which a machine switched off at once would not.
+stty cs8 </dev/console
 poweroff -f

@@ -39,6 +39,12 @@ describe('the sandbox', () => {
       'JACK runs its threads ahead of others',
     ],
     [
+      'display: curses\n',
+      WHOLE.replace('elevateprivileges=deny', 'elevateprivileges=allow'),
+      ['elevateprivileges'],
+      'the terminal library makes sure that it is no other user',
+    ],
+    [
       'network: [{ type: tap-script, script: /a, downscript: /b }]\n',
       WHOLE.replace('spawn=deny', 'spawn=allow'),
       ['spawn'],
