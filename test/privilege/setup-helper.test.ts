@@ -154,7 +154,11 @@ describe.skipIf(NO_SYSTEM !== undefined)(`setup helper${NO_SYSTEM ? ` (left out:
   });
 
   it('tells that it cannot work on a file system without setuid programs', () => {
-    system.run('sh', '-c', 'mkdir -p /usr/libexec && mount -t tmpfs -o nosuid none /usr/libexec');
+    system.run(
+      'sh',
+      '-c',
+      'mkdir -p /usr/libexec && mount --bind /usr/libexec /usr/libexec && mount -o remount,bind,nosuid /usr/libexec',
+    );
     const { exit, err } = setup('--apply');
     expect([exit, err]).toEqual([0, expect.stringContaining('mounted without nosuid')]);
   });
