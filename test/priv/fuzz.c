@@ -36,8 +36,8 @@ static const char *const OPTIONS[] = {
     "--vm=win", "--vm=", "--block=20:/dev/vg/a:rw", "--block=21:/dev/b:ro+direct", "--block=", "--tap=22:br0",
     "--tap=23+24+25:br0:26+27+28", "--tap=", "--pci=0000:01:00.0", "--pci=30:0000:01:00.1", "--pci=", "--iommufd=31",
     "--memlock=65536", "--memlock=", "--keep-fd=0", "--keep-fd=3", "--die-with-parent", "--", "/usr/bin/qemu", "run",
-    "check", "release", "--version", ":rw", "+direct", "255", "256", "-1", "18446744073709551616", "/dev/", "..", "\x1b[2J",
-    "%n%s", "\xff\xfe", "", "=", ":", "::::", "++++"};
+    "check", "release", "--wait", "--version", ":rw", "+direct", "255", "256", "-1", "18446744073709551616", "/dev/", "..",
+    "\x1b[2J", "%n%s", "\xff\xfe", "", "=", ":", "::::", "++++"};
 /* Right by themselves, and together but for a few. */
 static const char *const GOOD[] = {
     "--block=20:/dev/vg/a:rw", "--block=21:/dev/b:ro+direct", "--tap=22:br0", "--tap=23+24+25:br0:26+27+28", "--pci=0000:01:00.0",
