@@ -23,6 +23,8 @@ export interface Inside {
   readonly modules: readonly string[];
   /** Holds `inside.sh`, which is run there, and gets the console's log. */
   readonly dir: string;
+  /** Of a kernel that knows more than a cloud's hardware. */
+  readonly full?: boolean;
   /** Words for QEMU beside those of the machine itself: first those that come before any device. */
   readonly devices?: readonly string[];
   /** Further words on the kernel's command line. */
@@ -30,12 +32,29 @@ export interface Inside {
 }
 
 /** Boots it and gives what its console said. */
-export async function runInside({ name, modules, dir, devices = [], kernel = '' }: Inside): Promise<string> {
+export async function runInside({
+  name,
+  modules,
+  dir,
+  full = false,
+  devices = [],
+  kernel = '',
+}: Inside): Promise<string> {
   const guest = join(CHECKOUT, 'etc', 'demo', 'guest', name);
   const init = join(import.meta.dirname, 'init.sh');
   execFileSync(
     process.execPath,
-    ['etc/demo/guest.mjs', '--out', guest, '--init', init, 'virtio_pci', 'virtiofs', ...modules],
+    [
+      'etc/demo/guest.mjs',
+      ...(full ? ['--full'] : []),
+      '--out',
+      guest,
+      '--init',
+      init,
+      'virtio_pci',
+      'virtiofs',
+      ...modules,
+    ],
     { cwd: CHECKOUT, stdio: 'ignore' },
   );
   const socket = join(dir, 'root.sock');
