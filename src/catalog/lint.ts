@@ -352,10 +352,13 @@ function lintWhen(
 ): void {
   for (const [name, wanted] of Object.entries(when ?? {})) {
     const values = valuesOf(device, name, known);
-    if (!device.params[name] && !device.lets[name] && !values?.length) fault(`when: there is no parameter ${name}`);
+    const isPlace = name === 'slot.number' && device.slot !== undefined;
+    if (!device.params[name] && !device.lets[name] && !values?.length && !isPlace)
+      fault(`when: there is no parameter ${name}`);
     else if (wanted !== 'set' && wanted !== 'unset') {
       for (const value of Array.isArray(wanted) ? wanted : [wanted])
-        if (values && !values.includes(wordOf(value))) fault(`when: ${name} is never ${wordOf(value)}`);
+        if (isPlace ? !/^\d+$/.test(wordOf(value)) : values && !values.includes(wordOf(value)))
+          fault(`when: ${name} is never ${wordOf(value)}`);
     }
   }
 }

@@ -5,6 +5,10 @@ import { writeGuestDisk } from '../guests/boot-sector.ts';
 import { writeUefiDisk } from '../guests/uefi-app.ts';
 import { Machine } from './machine.ts';
 
+const BUSES = ['virtio', 'scsi', 'scsi-single', 'pvscsi', 'lsi', 'megasas', 'sata', 'nvme', 'usb'];
+/** Bytes of a floppy disk. */
+const FLOPPY = 1440 * 1024;
+
 let machine: Machine;
 afterEach(() => machine.remove());
 
@@ -27,7 +31,7 @@ describe('a machine of a few lines', () => {
     await expectOrderlyStop();
   });
 
-  it.each(['virtio', 'scsi', 'sata', 'nvme', 'usb'])('boots a boot sector from a %s disk', async (bus) => {
+  it.each(BUSES)('boots a boot sector from a %s disk', async (bus) => {
     machine = new Machine(
       `template: linux\nprofiles: [headless]\nfirmware: bios\nmemory: 512M\ndisks: [{ file: disk.raw, bus: ${bus} }]\n`,
     );
@@ -37,7 +41,43 @@ describe('a machine of a few lines', () => {
     await expectOrderlyStop();
   });
 
-  it.each(['ide', 'virtio'])('boots a boot sector from a %s disk on the old board', async (bus) => {
+  it.each(['q35', 'pc'])('boots a floppy disk on %s before any other', async (board) => {
+    machine = new Machine(
+      `template: other\nprofiles: [headless]\nmachine: ${board}\nfirmware: bios\ndisks: [disk.raw, { type: floppy, file: floppy.img, boot: 0 }]\n`,
+    );
+    writeGuestDisk(join(machine.dir, 'disk.raw'), 'plain', 'EZVM-HD');
+    writeGuestDisk(join(machine.dir, 'floppy.img'), 'plain', 'EZVM-FD', FLOPPY);
+    await machine.start();
+    expect(await machine.waitFor('EZVM-')).not.toContain('EZVM-HD');
+    await machine.waitFor('EZVM-FD');
+    await expectOrderlyStop();
+  });
+
+  it('boots by BIOS what comes first in the boot order, wherever it sits', async () => {
+    const disks = `disks:
+  - { file: a.raw, boot: 7 }
+  - { file: b.raw, bus: lsi, boot: 3 }
+  - { file: c.raw, bus: nvme, boot: 5 }
+  - { type: cdrom, boot: 1 }
+`;
+    machine = new Machine(`template: linux\nprofiles: [headless]\nfirmware: bios\nmemory: 512M\n${disks}`);
+    for (const name of ['a', 'b', 'c'])
+      writeGuestDisk(join(machine.dir, `${name}.raw`), 'plain', `EZVM-${name.repeat(2)}`);
+    await machine.start();
+    await machine.waitFor('EZVM-bb');
+    expect(machine.console()).not.toMatch(/EZVM-(aa|cc)/);
+    await expectOrderlyStop();
+    // The same disks in the same places, and another order.
+    machine.write(
+      'vm.yaml',
+      `name: vm\ntemplate: linux\nprofiles: [headless]\nfirmware: bios\nmemory: 512M\n${disks.replace('boot: 7', 'boot: 2')}`,
+    );
+    await machine.start();
+    await machine.waitFor('EZVM-aa');
+    await expectOrderlyStop();
+  });
+
+  it.each(['ide', 'virtio', 'lsi'])('boots a boot sector from a %s disk on the old board', async (bus) => {
     machine = new Machine(
       `template: windows-xp\nprofiles: [headless]\nmemory: 512M\ndisks: [{ file: disk.raw, bus: ${bus} }]\n`,
     );
@@ -52,6 +92,28 @@ describe('a machine of a few lines', () => {
     writeUefiDisk(join(machine.dir, 'disk.raw'));
     await machine.start();
     await machine.waitFor('EZVM-UEFI-UP');
+    await expectOrderlyStop();
+  });
+
+  it.each(['scsi', 'scsi-single', 'sata', 'nvme', 'usb'])('boots by UEFI from a %s disk', async (bus) => {
+    machine = new Machine(
+      `template: linux\nprofiles: [headless]\nmemory: 512M\ndisks: [{ file: disk.raw, bus: ${bus} }]\n`,
+    );
+    writeUefiDisk(join(machine.dir, 'disk.raw'));
+    await machine.start();
+    await machine.waitFor('EZVM-UEFI-UP');
+    await expectOrderlyStop();
+  });
+
+  it('boots by UEFI what comes first in the boot order, wherever it sits', async () => {
+    machine = new Machine(
+      'template: linux\nprofiles: [headless]\nmemory: 512M\ndisks: [{ file: a.raw, boot: 2 }, { file: b.raw, bus: nvme, boot: 1 }]\n',
+    );
+    writeUefiDisk(join(machine.dir, 'a.raw'), 'EZVM-UEFI-aa');
+    writeUefiDisk(join(machine.dir, 'b.raw'), 'EZVM-UEFI-bb');
+    await machine.start();
+    await machine.waitFor('EZVM-UEFI-bb');
+    expect(machine.console()).not.toContain('EZVM-UEFI-aa');
     await expectOrderlyStop();
   });
 

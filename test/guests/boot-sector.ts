@@ -19,10 +19,16 @@ const CODE = {
  */
 export type Guest = keyof typeof CODE;
 
-/** Writes a disk that boots a guest; 1 MiB, because SeaBIOS cannot boot smaller ones from every controller. */
-export function writeGuestDisk(path: string, guest: Guest): void {
-  const disk = Buffer.alloc(1024 * 1024);
+const MIB = 1024 * 1024;
+
+/**
+ * Writes a disk that boots a guest; 1 MiB, because SeaBIOS cannot boot smaller ones from every controller.
+ * @param says in the place of EZVM-UP, and as long
+ */
+export function writeGuestDisk(path: string, guest: Guest, says = 'EZVM-UP', size = MIB): void {
+  const disk = Buffer.alloc(size);
   disk.write(CODE[guest], 'base64');
+  disk.write(says, disk.indexOf('EZVM-UP'), 'latin1');
   disk.writeUInt16LE(0xaa55, 510);
   writeFileSync(path, disk);
 }

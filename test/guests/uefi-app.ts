@@ -15,8 +15,9 @@ const FIRST_CLUSTER = 1 + FAT_SECTORS + ROOT_SECTORS;
 /**
  * Writes a FAT disk of 1 MiB whose \EFI\BOOT\BOOTX64.EFI says EZVM-UEFI-UP on COM1 and powers off when the ACPI button is
  * pressed.
+ * @param says in the place of that, and as long
  */
-export function writeUefiDisk(path: string): void {
+export function writeUefiDisk(path: string, says = 'EZVM-UEFI-UP'): void {
   const disk = Buffer.alloc(SECTORS * SECTOR);
   disk.write('\xeb\x3c\x90EZVM    ', 0, 'latin1');
   disk.writeUInt16LE(SECTOR, 11);
@@ -44,6 +45,7 @@ export function writeUefiDisk(path: string): void {
   writeEntry(disk, FIRST_CLUSTER + 1, 2, 'BOOTX64 EFI', { folder: false, cluster: 4 });
   disk.write(HEADERS, (FIRST_CLUSTER + 2) * SECTOR, 'base64');
   disk.write(CODE, (FIRST_CLUSTER + 3) * SECTOR, 'base64');
+  disk.write(says, disk.indexOf('EZVM-UEFI-UP'), 'latin1');
   writeFileSync(path, disk);
 }
 
