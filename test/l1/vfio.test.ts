@@ -14,7 +14,7 @@ template: other
 profiles: [headless]
 memory: 64M
 disks: [{ file: disk.raw, cache: writeback }]
-pci: ["${CARD}"]
+pci: ["1b36:0010"]
 `;
 
 /** Every answer stands on the console behind a word that the tests look for. */
@@ -56,6 +56,7 @@ for try in $(seq 600); do grep -qs EZVM-UP state/ezvm/vm/serial0.log && break; s
 echo "guest: $(grep -o EZVM-UP state/ezvm/vm/serial0.log)"
 pid=$(user status --json vm | node -p 'JSON.parse(require("fs").readFileSync(0)).pid')
 echo "has: $(user monitor vm info pci | grep -o '1b36:0010')"
+echo "busy: $($ezvm facts 2>/dev/null | grep -o 'another VM has IOMMU group')"
 echo "who: $(sed -n 's/^\\(Uid\\|CapEff\\|CapPrm\\|NoNewPrivs\\|Seccomp\\):[[:space:]]*/\\1 /p' /proc/$pid/status | tr '\\t\\n' '  ')"
 user stop --force vm; echo "stop: $?"
 
@@ -108,6 +109,7 @@ describe.skipIf(MISSING !== undefined)(
       expect(line('member'), console).toMatch(/exit 0/);
       expect(line('guest'), console).toBe('EZVM-UP');
       expect(line('has'), console).toBe('1b36:0010');
+      expect(line('busy'), console).toBe('another VM has IOMMU group');
       expect(line('who'), console).toBe(
         'Uid 65534 65534 65534 65534 CapPrm 0000000000000000 CapEff 0000000000000000 NoNewPrivs 1 Seccomp 2 ',
       );

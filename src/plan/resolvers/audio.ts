@@ -25,8 +25,8 @@ function hasSpice({ devices }: PlanContext): boolean {
   return devices.some((device) => device.section === 'spice');
 }
 
-function isOnBus({ section, params }: PlannedDevice): boolean {
-  return section === 'display' && params['audio']?.value === true;
+function isOnBus({ section, template, params }: PlannedDevice): boolean {
+  return section === 'display' && template.type === 'dbus' && params['audio']?.value === true;
 }
 
 /** Displays that nobody sits at, or that carry no sound. */
