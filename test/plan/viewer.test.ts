@@ -57,6 +57,6 @@ describe('a viewer that cannot do what is asked of it', () => {
     ],
     ['display: { type: spice, viewer: virt-viewer }', 'display.viewer is "virt-viewer"'],
     [`display: looking-glass\nspice: { type: network, port: 5901, ${LOCKED} }`, 'client knows no password'],
-    ['display: { type: looking-glass, resolution: wide }', "no picture's size"],
+    ['display: { type: looking-glass, resolution: wide }', 'display.resolution is "wide"'],
   ])('is refused: %s', (yaml, message) => expect(() => plan(yaml)).toThrow(message));
 });

@@ -8,15 +8,7 @@ const MIB = 1024 * 1024;
 export function resolveLookingGlass(device: PlannedDevice, context: PlanContext): Resolved {
   const path = param<string>(device, 'device') ?? '';
   const resolution = param<string>(device, 'resolution') ?? '';
-  const isPicture = /^[1-9]\d{1,4}x[1-9]\d{1,4}$/.test(resolution);
-  if (!isPicture)
-    context.refuse({
-      code: 'value-refused',
-      message: `display.resolution is ${JSON.stringify(resolution)}, which is no picture's size`,
-      help: 'write it as WIDTHxHEIGHT, such as 2560x1440, or give the `size` of the memory',
-      origin: device.params['resolution']?.origin ?? device.origin,
-    });
-  const needed = sizeFor(isPicture ? resolution : '1920x1080', param<boolean>(device, 'hdr') === true);
+  const needed = sizeFor(resolution, param<boolean>(device, 'hdr') === true);
   const size = param<number>(device, 'size') ?? needed;
   const origin = (name: string): PlannedDevice['origin'] => device.params[name]?.origin ?? device.origin;
   const isAsked = device.params['resolution']?.origin?.file !== device.template.file;
