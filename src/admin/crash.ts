@@ -42,12 +42,13 @@ export interface Crash {
 
 /** How the sidecars of a VM are that were to be started. */
 export function sidecarStatuses(state: RunState, plan: Plan): SidecarStatus[] {
-  return plan.sidecars.flatMap(({ name, when, reconnects, needs }): SidecarStatus[] => {
+  return plan.sidecars.flatMap(({ name, when, reconnects, needs, chatter = [] }): SidecarStatus[] => {
     const started = state.sidecars.find((one) => one.name === name);
     const reason = state.reasons?.[name];
     if (!started && reason === undefined) return [];
     const alive = started !== undefined && isAlive(started);
-    const log = started && !alive ? { path: logPath(plan.vm.stateDir, name), offset: started.logOffset } : undefined;
+    const path = logPath(plan.vm.stateDir, name);
+    const log = started && !alive ? { path, offset: started.logOffset, chatter } : undefined;
     const said = log && lastLines(log);
     const heard = log && lastWritten(log);
     return [

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 export interface LogMark {
   readonly path: string;
   readonly offset: number;
+  /** What is in lines that are no news. */
+  readonly chatter?: readonly string[];
 }
 
 const ROTATE_AT = 1024 * 1024;
@@ -32,7 +34,7 @@ export function lastLines(mark: LogMark, count = 5): string[] {
     .split(/[\r\n]+/)
     // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal escapes are what must go
     .map((line) => line.replace(/\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '').trimEnd())
-    .filter((line) => line !== '');
+    .filter((line) => line !== '' && !mark.chatter?.some((words) => line.includes(words)));
   const telling = lines.filter((line) => !/^\S+: warning: /i.test(line));
   return (telling.length > 0 ? telling : lines).slice(-count);
 }

@@ -101,6 +101,7 @@ const sidecar = z
     capabilities: z.array(z.string().regex(/^[a-z_]+$/)).optional(),
     reconnects: z.union([z.literal(true), z.string().regex(/^\$\{.+\}$/)]).optional(),
     unable: z.string().optional(),
+    chatter: z.array(z.string().min(1)).optional(),
     claims: z.array(z.string()).optional(),
     complaints: z
       .array(z.strictObject({ says: z.string(), key: z.string(), message: z.string(), help: z.string().optional() }))

@@ -140,6 +140,8 @@ export interface SidecarEntry {
   readonly capabilities?: readonly string[];
   /** QEMU connects to it again, so that it can be started again while QEMU runs; or `${…}` giving whether it does. */
   readonly reconnects?: true | string;
+  /** What is in lines of its log that are no news, and not its last words. */
+  readonly chatter?: readonly string[];
   /** How to mend it where none of its programs can do all that is asked for. */
   readonly unable?: string;
   /** Paths of what no other VM may use while it runs. */

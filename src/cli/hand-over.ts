@@ -201,6 +201,8 @@ function targetEnvironment(target: Account, env: Readonly<Record<string, string 
   // sudo keeps these, and they are the caller's own: another screen than the found one, as by ssh, is meant instead of it.
   if (findCaller(env)?.uid === target.uid && env['DISPLAY'] && env['DISPLAY'] !== desktop['DISPLAY'])
     for (const name of SCREEN) desktop[name] = env[name] ?? '';
+  // Where they are logged in at no screen, one that root names is better than none.
+  else if (SCREEN.every((name) => !desktop[name])) desktop['DISPLAY'] = env['DISPLAY'] ?? '';
   for (const [name, value] of Object.entries(desktop)) if (value !== '') environment[name] = value;
   return environment;
 }

@@ -40,6 +40,8 @@ export interface ChildOptions {
   readonly terminal?: boolean;
   /** Open files that it gets under numbers of its own. */
   readonly handed?: readonly Handed[];
+  /** What is in lines of its log that are no news. */
+  readonly chatter?: readonly string[];
   /** Words before its command line: a program that becomes it. */
   readonly wrapper?: readonly string[];
 }
@@ -77,7 +79,7 @@ export async function startChild(name: string, argv: readonly string[], options:
   return {
     name,
     identity,
-    log,
+    log: { ...log, ...(options.chatter && { chatter: options.chatter }) },
     channel: (child.stdio[3] ?? undefined) as Duplex | undefined,
     ended,
     exit: () => exit,

@@ -136,7 +136,8 @@ export async function startSidecar(start: Start, sidecar: Sidecar): Promise<Chil
   }
   const claims = (sidecar.claims ?? []).map((claim) => takeClaim(claim, dirname(start.plan.vm.runDir)));
   const handed = claims.map((from, index) => ({ fd: FIRST_CLAIM + index, from }));
-  const options = { wrapper: sidecar.wrapper ?? [], handed };
+  const { wrapper = [], chatter = [] } = sidecar;
+  const options = { wrapper, handed, chatter };
   const child = await startRecorded(start, name, sidecar.argv, options).finally(() => closeHanded(handed));
   const entry = { ...child.identity, name, when, logOffset: child.log.offset };
   const { [name]: _, ...reasons } = start.state.reasons ?? {};

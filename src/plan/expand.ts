@@ -223,6 +223,7 @@ function emitSidecar(entry: SidecarEntry, device: PlannedDevice, names: Names, c
     ...(entry.capabilities && { capabilities: entry.capabilities }),
     ...(text(String(entry.reconnects ?? '')) === 'true' && { reconnects: true }),
     ...(entry.claims && { claims: entry.claims.map((claim) => claimOf(text(claim), device)) }),
+    ...(entry.chatter && { chatter: entry.chatter }),
     ...(entry.complaints && {
       complaints: entry.complaints.map(({ says, key, message, help }) => ({
         says,

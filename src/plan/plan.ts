@@ -165,6 +165,8 @@ export interface Sidecar {
   readonly reconnects?: true;
   /** What no other VM may use while it runs. */
   readonly claims?: readonly Claim[];
+  /** What is in lines of its log that are no news. */
+  readonly chatter?: readonly string[];
   /** Files from which it learns a password, written anew each time it starts. */
   readonly logins?: readonly Login[];
   /** What words of its own mean that say little to a stranger. */

@@ -40,6 +40,12 @@ describe('the last lines of a log', () => {
     expect(lines(text)).toEqual(expected);
   });
 
+  it('leave out what is said to be no news', () => {
+    const path = join(dir, 'x.log');
+    writeFileSync(path, 'no such interface\nto start by hand: qrap 5\n');
+    expect(lastLines({ path, offset: 0, chatter: ['qrap'] })).toEqual(['no such interface']);
+  });
+
   it('begin where this run did', () => {
     const first = openLog(dir, 'x');
     writeSync(first.fd, 'old\n');

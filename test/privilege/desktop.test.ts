@@ -114,6 +114,13 @@ describe.skipIf(LACKING !== undefined)(`the screen of --user${LACKING ? ` (left 
       `there is no graphical session: neither WAYLAND_DISPLAY nor DISPLAY is set, and ${bob.name} is`,
     );
   });
+
+  it('is the one that root names, where they have none of their own', () => {
+    const words = ['start', '--user', bob.name, vmFile('{ type: gtk, gl: off }')];
+    const { exit, err } = town.built.run(words, { env: { DISPLAY: ':59003' } });
+    expect(exit).toBe(3);
+    expect(err).toContain('DISPLAY is :59003, and there is no /tmp/.X11-unix/X59003');
+  });
 });
 
 describe.skipIf(NO_VIEWER !== undefined)(`root’s view${NO_VIEWER ? ` (left out: ${NO_VIEWER})` : ''}`, () => {
