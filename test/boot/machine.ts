@@ -80,7 +80,9 @@ export class Machine {
       const console = this.console();
       if (console.includes(text)) return console;
       // Asking is dear; reading the log is not.
-      if (polls % 20 === 19 && (await this.status()).condition !== 'running')
+      const ended = polls % 20 === 19 && (await this.status()).condition !== 'running';
+      // It may have written it and ended while it was asked for its status.
+      if (ended && !this.console().includes(text))
         throw new Error(`the VM ended without "${text}":\n${this.#log('qemu')}\n${console}`);
       if (Date.now() > deadline) throw new Error(`no "${text}" after ${seconds} s:\n${console}`);
       await sleep(50);
