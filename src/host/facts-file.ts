@@ -52,6 +52,7 @@ const path = z.object({
   writable: z.boolean(),
   virtualSize: z.number().exactOptional(),
   backing: z.string().exactOptional(),
+  backingFormat: z.string().exactOptional(),
   format: z.enum(['raw', 'qcow2', 'vmdk', 'vdi', 'vhdx', 'vpc']).exactOptional(),
 });
 

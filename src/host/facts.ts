@@ -191,6 +191,8 @@ export interface PathFacts {
   /** What the header of a qcow2 image tells: bytes that a guest sees, and the path of the file it is laid over. */
   readonly virtualSize?: number;
   readonly backing?: string;
+  /** Which format that file has, where the header says so. */
+  readonly backingFormat?: string;
   /** Of a disk image, read from its first bytes. */
   readonly format?: 'raw' | 'qcow2' | 'vmdk' | 'vdi' | 'vhdx' | 'vpc';
 }

@@ -86,7 +86,9 @@ function blockSize(device: number): number | undefined {
   }
 }
 
-function lookInto(path: string, size: number | undefined): Pick<PathFacts, 'format' | 'virtualSize' | 'backing'> {
+type Header = Pick<PathFacts, 'virtualSize' | 'backing' | 'backingFormat'>;
+
+function lookInto(path: string, size: number | undefined): Pick<PathFacts, 'format'> & Header {
   let file: number | undefined;
   try {
     // Between stat and open the path may have become a FIFO, which would wait for a writer.
@@ -108,15 +110,34 @@ function lookInto(path: string, size: number | undefined): Pick<PathFacts, 'form
 /** Longest name of a backing file that QEMU takes. */
 const LONGEST_BACKING = 1023;
 
-/** https://www.qemu.org/docs/master/interop/qcow2.html, the first 32 bytes. A name that is no path is left out. */
-function qcow2Header(file: number, path: string): Pick<PathFacts, 'virtualSize' | 'backing'> {
+/** https://www.qemu.org/docs/master/interop/qcow2.html, “Header”. A name that is no path is left out. */
+function qcow2Header(file: number, path: string): Header {
   const header = Buffer.alloc(32);
   readSync(file, header, 0, header.length, 0);
   const virtualSize = Number(header.readBigUInt64BE(24));
   const name = Buffer.alloc(Math.min(header.readUInt32BE(16), LONGEST_BACKING));
   readSync(file, name, 0, name.length, Number(header.readBigUInt64BE(8)));
   const text = name.toString('utf8');
-  return text === '' || /^[^/]*:/.test(text) ? { virtualSize } : { virtualSize, backing: resolve(dirname(path), text) };
+  if (text === '' || /^[^/]*:/.test(text)) return { virtualSize };
+  const backingFormat = backingFormatIn(file);
+  return { virtualSize, backing: resolve(dirname(path), text), ...(backingFormat !== undefined && { backingFormat }) };
+}
+
+/** Begins the part of a header that names the format of the backing file. */
+const BACKING_FORMAT = 0xe2792aca;
+
+/** The same page, “Header extensions”: from byte 72 on in version 2, behind the header in version 3. */
+function backingFormatIn(file: number): string | undefined {
+  const head = Buffer.alloc(4096);
+  const length = readSync(file, head, 0, head.length, 0);
+  let at = head.readUInt32BE(4) < 3 ? 72 : head.readUInt32BE(100);
+  while (at + 8 <= length) {
+    const [type, size] = [head.readUInt32BE(at), head.readUInt32BE(at + 4)];
+    if (type === 0) return undefined;
+    if (type === BACKING_FORMAT) return head.toString('utf8', at + 8, at + 8 + size);
+    at += 8 + Math.ceil(size / 8) * 8;
+  }
+  return undefined;
 }
 
 function readAt(file: number, position: number): string {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -92,6 +92,16 @@ describe('probePaths', () => {
       expect(near?.backing).toBe(join(dir, 'ö, base'));
       expect(far?.backing).toBe('/some/base');
       expect(net?.backing).toBeUndefined();
+      expect([alone, near, far].map((one) => one?.backingFormat)).toEqual([undefined, 'raw', 'raw']);
+      make('old', '-o', 'compat=0.10', '-b', 'base', '-F', 'qcow2');
+      const old = join(dir, 'old');
+      expect(probePaths([old])[old]?.backingFormat).toBe('qcow2');
+      // qemu-img before 6.1 left it out; this is what it wrote.
+      const header = readFileSync(old);
+      header.writeUInt32BE(0x12345678, header.indexOf(Buffer.from('e2792aca', 'hex')));
+      writeFileSync(old, header);
+      expect(probePaths([old])[old]).toMatchObject({ backing: join(dir, 'base') });
+      expect(probePaths([old])[old]?.backingFormat).toBeUndefined();
     },
   );
 

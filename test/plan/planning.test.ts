@@ -338,7 +338,12 @@ describe('a disk', () => {
 
     it('must be laid over what their header says', () => {
       const over = (backing?: string): HostFacts['paths'] => ({
-        '/a.qcow2': { ...file, format: 'qcow2', virtualSize: 1, ...(backing !== undefined && { backing }) },
+        '/a.qcow2': {
+          ...file,
+          format: 'qcow2',
+          virtualSize: 1,
+          ...(backing !== undefined && { backing, backingFormat: 'raw' }),
+        },
       });
       expect(unmet(disk('backing: /base.raw', over('/base.raw')))).toEqual([]);
       expect(unmet(disk('backing: /base.raw', over('/other.raw')))).toEqual(['backing-differs']);
@@ -348,12 +353,18 @@ describe('a disk', () => {
       );
     });
 
+    it('are refused where nothing says which format they are laid over', () => {
+      const unsaid = { '/a.qcow2': { ...file, format: 'qcow2', virtualSize: 1, backing: '/base' } as const };
+      expect(unmet(disk('cache: none', unsaid))).toEqual(['format-unclear']);
+      expect(unmet(disk('backing: /base', unsaid))).toEqual([]);
+    });
+
     it('are not laid over what another disk writes', () => {
       const { diagnostics } = make('disks: [{ file: /a.qcow2, backing: /b.raw }, /b.raw]\n');
       expect(diagnostics.map(({ message }) => message)).toEqual(['disk0 is laid over /b.raw, which disk1 writes']);
       const both = 'disks: [{ file: /a.qcow2, backing: /b.raw }, { file: /b.raw, bus: usb, read-only: on }]\n';
       expect(make(both).diagnostics).toEqual([]);
-      const known = { '/a.qcow2': { ...file, format: 'qcow2', backing: '/b.raw' } as const };
+      const known = { '/a.qcow2': { ...file, format: 'qcow2', backing: '/b.raw', backingFormat: 'raw' } as const };
       expect(make('disks: [/b.raw, /a.qcow2]\n', { ...LAPTOP, paths: known }).diagnostics).toHaveLength(1);
     });
 

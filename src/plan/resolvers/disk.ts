@@ -122,7 +122,7 @@ function planImage(device: PlannedDevice, { file, format, backing }: Wanted, con
 /** What is there already is never changed, so what the file says of it may differ from what it is. */
 function compareImage(device: PlannedDevice, file: string, context: PlanContext): void {
   const { facts, note, require } = context;
-  const { format, backing } = facts.paths[file] ?? {};
+  const { format, backing, backingFormat } = facts.paths[file] ?? {};
   const size = param<number>(device, 'size');
   const is = contentsOf(facts.paths[file]);
   if (size !== null && is !== undefined && is !== size)
@@ -135,6 +135,15 @@ function compareImage(device: PlannedDevice, file: string, context: PlanContext)
     });
   const given = param<string>(device, 'backing');
   if (given === null && backing !== undefined) refuseWritten(device, backing, context);
+  // QEMU would go by its contents, which a guest may have written.
+  if (given === null && backing !== undefined && backingFormat === undefined)
+    require({
+      kind: 'unmet',
+      code: 'format-unclear',
+      message: `${device.id}: ${file} is laid over ${backing}, and does not say which format that has`,
+      help: `write \`backing: ${backing}\`, and its \`backing-format\` where its name does not tell`,
+      origin: saidAt(device, 'file'),
+    });
   const origin = saidAt(device, 'backing');
   if (given === null && backing !== undefined)
     require({
