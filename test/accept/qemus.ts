@@ -20,7 +20,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 async function probe(owner: string, settings: NonNullable<ProbeRequest['settings']>): Promise<Qemu> {
   const env = { ...process.env, XDG_CACHE_HOME: join(root, 'cache') };
   const { facts, diagnostics } = await probeHost({
-    questions: { paths: [], interfaces: [], programs: ['virtiofsd'] },
+    questions: { paths: [], interfaces: [], programs: ['virtiofsd', 'passt'] },
     env,
     settings,
   });
