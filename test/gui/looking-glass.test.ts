@@ -129,7 +129,7 @@ describe.skipIf(LACKING !== undefined)(`Looking Glass${LACKING ? ` (left out: ${
     const desk = await open(memory);
     const { exit, err } = await desk.machine.ezvm(desk.machine.file);
     expect(exit).toBe(3);
-    expect(err).toContain(`${memory} is there, and not a file of yours`);
+    expect(err).toContain(`${memory} is there, and not a plain file of your own`);
     expect(readFileSync(memory, 'utf8')).toBe('trap');
     expect(existsSync(join(desk.machine.dir, 'run', 'ezvm', 'vm'))).toBe(false);
   });
