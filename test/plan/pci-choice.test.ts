@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatOrigin } from '../../src/core/origin.ts';
+import { gatherNeeds } from '../../src/formats/setup/needs.ts';
 import type { HostFacts, PciFacts } from '../../src/host/facts.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { CATALOG } from '../one-device.ts';
@@ -116,6 +117,11 @@ describe('the first free of several', () => {
     const { spec } = specOf(`template: linux\nname: vm\npci: [${pool}, ${pool}, ${pool}, ${pool}]\n`, CATALOG);
     expect(spec.devices).not.toEqual([]);
     expect(() => plan(`[${pool}, ${pool}, ${pool}, ${pool}]`, FUNCTIONS)).toThrow('handed 0000:07:10.0 twice');
+  });
+
+  it('leaves the others to be prepared as well', () => {
+    const made = plan('[{ pci: "8086:1565", take: first-free }]', FUNCTIONS);
+    expect(gatherNeeds([made]).pci).toEqual(['0000:07:10.0', '0000:07:10.2', '0000:07:10.4']);
   });
 
   it('has all functions of a slot, and only where all are free', () => {
