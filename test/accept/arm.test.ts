@@ -16,7 +16,7 @@ const ACCEPTED: Verdict = { status: 'prelaunch', complaints: [] };
 const REFUSALS = ['address-refused', ...ALSO_OF_QEMU, ...OURS_ALONE];
 
 const { facts } = await probeHost({
-  questions: { paths: [], interfaces: [], programs: ['virtiofsd'], arch: 'aarch64' },
+  questions: { paths: [], interfaces: [], programs: ['virtiofsd', 'passt'], arch: 'aarch64' },
 });
 const here: HostFacts = { ...facts, kvm: { usable: false, reason: 'these tests do without it' } };
 const installed = facts.qemu?.arch === 'aarch64';
