@@ -108,7 +108,7 @@ describe('the network that setup group makes', () => {
       // Where /sys can be written it would wait for udev.
       network = await makeNetwork(
         town.dir,
-        `mount -t sysfs -o ro none /sys && mount -t tmpfs none /run && mkdir -p /etc/systemd/network &&
+        `mount -t sysfs -o ro none /sys && mount -t tmpfs none /run && mkdir -p /run/systemd /etc/systemd/network &&
 mount --bind ${root}/etc/systemd/network /etc/systemd/network`,
       );
       run(NETWORKD ?? '');
