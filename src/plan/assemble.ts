@@ -14,6 +14,7 @@ import {
   applyOverrides,
   findClashes,
   findMisfits,
+  findSameNames,
   findSameTags,
   findUnspeakable,
   mergeSingletons,
@@ -27,7 +28,7 @@ import { findHandedTwice, vfioRequirements } from './handed.ts';
 import { helperWords, leaveToHelper, planGivingBack, planHelper, tellOfHelper } from './helper.ts';
 import { findSameIdentifiers } from './identity.ts';
 import { findNodeFaults, findPlugFaults, hugePageRequirements } from './memory.ts';
-import { findPortClashes, linkRequirements, networkRequirements } from './network.ts';
+import { findOutsiders, findPortClashes, linkRequirements, networkRequirements } from './network.ts';
 import { passwordsOf } from './passwords.ts';
 import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
 import { confineQemu, confineSidecar } from './privileges.ts';
@@ -36,6 +37,7 @@ import {
   glRequirements,
   pathRequirements,
   portRequirements,
+  renderRequirements,
   sessionRequirements,
 } from './requirements.ts';
 import { RESOLVERS } from './resolvers/index.ts';
@@ -108,6 +110,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   const options = applyOverrides(mergeSingletons(own, report), spec.qemu, report);
   findClashes(options, report);
   findSameTags(options, report);
+  findSameNames(options, report);
   findUnspeakable(options, report);
   findMisfits(options, report);
   findHandedTwice(options, report);
@@ -132,6 +135,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     ...portRequirements(options),
     ...networkRequirements(options, facts),
     ...glRequirements(options),
+    ...renderRequirements(options, facts),
     ...hugePageRequirements(options),
     ...sessionRequirements(options),
     ...vfioRequirements(options, requirements),
@@ -141,6 +145,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     ),
   );
   findPortClashes(requirements, report);
+  findOutsiders(devices, report);
   const handed = handOver(options, descriptors);
   const relaxed = findRelaxations(options, spec.qemu.args, facts);
   const opened = leaveToHelper(handed.descriptors, relaxed, facts);

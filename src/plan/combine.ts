@@ -80,6 +80,25 @@ export function findClashes(options: readonly QemuOption[], report: Report): voi
   }
 }
 
+/** Two texts or files that the guest would find under one name. */
+export function findSameNames(options: readonly QemuOption[], report: Report): void {
+  const names = new Map<unknown, QemuOption>();
+  for (const option of options) {
+    if (option.name !== 'fw_cfg' || typeof option.args !== 'object') continue;
+    const { name } = option.args;
+    const other = names.get(name);
+    if (other)
+      report({
+        severity: 'error',
+        code: 'name-twice',
+        message: `two items of fw-cfg have the name ${name}`,
+        origin: option.origin,
+        help: other.origin && `the other is at ${formatOrigin(other.origin)}`,
+      });
+    names.set(name, option);
+  }
+}
+
 /** Two folders that the guest could not tell apart. */
 export function findSameTags(options: readonly QemuOption[], report: Report): void {
   const tags = new Map<unknown, QemuOption>();

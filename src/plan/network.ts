@@ -130,6 +130,33 @@ function bridgeRequirements(bridge: string, facts: HostFacts, origin: Origin | u
   return found;
 }
 
+/** Addresses that QEMU's own router would have to give in another network than its own. */
+export function findOutsiders(devices: readonly PlannedDevice[], report: (diagnostic: Diagnostic) => void): void {
+  for (const device of devices) {
+    if (device.section !== 'network' || device.template.type !== 'user') continue;
+    const net = param<string>(device, 'net') ?? '10.0.2.0/24';
+    const [base = '', bits = ''] = net.split('/');
+    const size = 2 ** (32 - Number(bits));
+    const networkOf = (address: string): number => Math.floor(numberOf(address) / size);
+    for (const key of ['host', 'dhcpstart', 'dns']) {
+      const address = param<string>(device, key);
+      if (address === null || networkOf(address) === networkOf(base)) continue;
+      report({
+        severity: 'error',
+        code: 'combination-refused',
+        message: `${device.id}.${key} is ${address}, which is not in the network ${net}`,
+        origin: device.params[key]?.origin ?? device.origin,
+        help: param(device, 'net') === null ? 'give its network as `net:`' : 'choose an address of that network',
+      });
+    }
+  }
+}
+
+/** An IPv4 address as the number that it is. */
+function numberOf(address: string): number {
+  return address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0);
+}
+
 /** Ports of this machine that two forwards or servers would listen on. */
 export function findPortClashes(requirements: readonly Requirement[], report: (diagnostic: Diagnostic) => void): void {
   const ports = requirements.filter((requirement) => requirement.kind === 'port');

@@ -105,6 +105,29 @@ export function glRequirements(options: readonly QemuOption[]): Requirement[] {
   );
 }
 
+/** Displays that draw with OpenGL and show nothing themselves. */
+const OFF_SCREEN = ['egl-headless', 'spice-app', 'dbus'];
+
+/** What draws off screen takes a GPU's render node; QEMU looks for one where none is named. */
+export function renderRequirements(options: readonly QemuOption[], { renderNodes }: HostFacts): Requirement[] {
+  if (renderNodes === undefined || renderNodes.length > 0) return [];
+  return options.flatMap(({ name, args, origin }): Requirement[] => {
+    if (typeof args !== 'object' || args['rendernode'] !== undefined) return [];
+    const type = String(args['type'] ?? '');
+    const isDrawn = args['gl'] === true || args['gl'] === 'on' || type === 'egl-headless';
+    if (!isDrawn || !(name === 'spice' || (name === 'display' && OFF_SCREEN.includes(type)))) return [];
+    return [
+      {
+        kind: 'unmet',
+        code: 'render-node-missing',
+        message: `${name === 'spice' ? 'SPICE with OpenGL' : `the display ${type}`} draws with a GPU of the host, and there is none in /dev/dri`,
+        origin,
+        help: 'load the driver of your graphics card; or leave out `gl`, choose another display, and a graphics card without -gl',
+      },
+    ];
+  });
+}
+
 /** What the options name that this build of QEMU does not have. */
 export function buildRequirements(options: readonly QemuOption[], facts: HostFacts): Requirement[] {
   const { qemu } = facts;

@@ -15,6 +15,14 @@ export function resolveAudio(device: PlannedDevice, context: PlanContext): Resol
     });
   if (asked === 'spice' && !hasSpice(context))
     fault('there is no SPICE server', 'add `display: spice` or a `spice:` section, or choose another backend');
+  if (['pa', 'pipewire'].includes(asked) && !context.facts.sound.includes(asked))
+    context.note({
+      severity: 'warning',
+      code: 'sound-missing',
+      message: `${device.id}.backend is ${asked}, and your session has no such sound server; QEMU does not start without it`,
+      help: 'leave out the backend for one that is there, or write `audio: none`',
+      origin: device.params['backend']?.origin ?? device.origin,
+    });
   // The display names it, and QEMU takes no other there.
   if (backend !== 'dbus' && device.section === 'audio' && devices.some(isOnBus))
     fault('the display wants it on the bus', 'leave out the backend, or `audio: on` of the display');

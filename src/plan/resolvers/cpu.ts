@@ -12,8 +12,7 @@ const X2APIC_UNDER_TCG = { major: 9, minor: 0, micro: 0 };
  * multiplication; templates can do none of these.
  */
 export function resolveCpu(device: PlannedDevice, context: PlanContext): Resolved {
-  const count = (name: string): number => param<number>(device, name) ?? 1;
-  const all = ['sockets', 'dies', 'clusters', 'cores', 'threads'].reduce((product, name) => product * count(name), 1);
+  const all = countProcessors(device);
   const present = param<number>(device, 'present');
   checkCount(device, all, context);
   if (present !== null && present > all)
@@ -33,6 +32,12 @@ export function resolveCpu(device: PlannedDevice, context: PlanContext): Resolve
     values: { cpus: present ?? all, maxcpus: present === null ? null : all },
     options: Object.keys(args).length > 0 ? [{ name: 'cpu', args, origin: device.origin }] : [],
   };
+}
+
+/** How many processors there are, with those that are plugged in later. */
+export function countProcessors(cpu: PlannedDevice): number {
+  const count = (name: string): number => param<number>(cpu, name) ?? 1;
+  return ['sockets', 'dies', 'clusters', 'cores', 'threads'].reduce((product, name) => product * count(name), 1);
 }
 
 /** More processors than the board or the accelerator takes, and more than the host has. */

@@ -28,6 +28,16 @@ export function resolveLookingGlass(device: PlannedDevice, context: PlanContext)
       help: `leave it out for ${formatSize(needed)}`,
       origin: origin('size'),
     });
+  const isHandedOver = ({ section, template }: PlannedDevice): boolean =>
+    ['gpu', 'pci'].includes(section) && ['passthrough', 'mdev'].includes(template.type);
+  if (!context.devices.some(isHandedOver))
+    context.note({
+      severity: 'warning',
+      code: 'gpu-missing',
+      message: 'Looking Glass shows what a graphics card of the host draws, and none is handed over',
+      help: 'write `gpu: { type: passthrough, pci: … }`, or choose another display',
+      origin: device.origin,
+    });
   const isFile = path.startsWith('/dev/shm/');
   // QEMU opens it by its path: what it is handed claims it, for as long as QEMU lives.
   context.open({
