@@ -23,12 +23,18 @@ export function assignAddresses(
   context: PlanContext,
   refuse: Refuse,
 ): { devices: PlannedDevice[]; bridges: QemuOption[] } {
-  const { slots = {}, buses = {} } = machine ?? {};
+  if (!machine) {
+    const [first] = devices.filter((device) => slotKind(device, context) !== null);
+    if (first) refuse(first, 'there is no board for it to sit on', 'leave out `machine: none`');
+    return { devices: [...devices], bridges: [] };
+  }
+  const { slots = {}, buses = {} } = machine;
   const taken = new Map<string, PlannedDevice>();
   const ports = new Map<string, PlannedDevice>();
   const made = new Map<string, PlannedDevice>();
   const placed = devices.map((device) => {
-    const kind = slotKind(device, context);
+    // What the board is no place for at all is told when the device is made.
+    const kind = lacksBoard(device, context) ? null : slotKind(device, context);
     const place = kind === null ? undefined : placeOf(device, kind, slots[kind], refuse);
     if (kind === null || !place) return device;
     const key = `${place.bus} ${place.addr}`;
@@ -54,7 +60,7 @@ export function assignAddresses(
 
 function placeOf(device: PlannedDevice, kind: string, table: SlotTable | undefined, refuse: Refuse): Place | undefined {
   if (!table) {
-    refuse(device, `this machine has no place for a ${kind}`, 'choose another type or another machine');
+    refuse(device, `this machine has no place of the kind ${kind}`, 'choose another type or another machine');
     return undefined;
   }
   if (device.index === undefined) {
@@ -69,13 +75,18 @@ function placeOf(device: PlannedDevice, kind: string, table: SlotTable | undefin
   if (at === undefined) {
     refuse(
       device,
-      `there ${table.at.length === 1 ? 'is one place' : `are ${table.at.length} places`} for a ${kind}, and this asks for number ${device.index}`,
+      `there ${table.at.length === 1 ? 'is one place' : `are ${table.at.length} places`} of the kind ${kind}, and this asks for number ${device.index}`,
       table.at.length === 1 ? 'leave out one of the two' : `give it a free \`slot:\` from 0 to ${table.at.length - 1}`,
     );
     return undefined;
   }
   const [first = '', second] = at.split('/');
   return second === undefined ? { bus: table.bus ?? '', addr: first } : { bus: first, addr: second };
+}
+
+function lacksBoard({ template }: PlannedDevice, { board }: PlanContext): boolean {
+  const wanted = template.needs?.board;
+  return wanted !== undefined && board !== undefined && !board.has.includes(wanted);
 }
 
 function slotKind(device: PlannedDevice, context: PlanContext): string | null {

@@ -10,12 +10,14 @@ type Device = Pick<DeviceSpec, 'id' | 'section' | 'origin' | 'typeOrigin' | 'tem
  * it lacks is a fault of the configuration, or is left out with a warning where the template says so. What nobody asked
  * for, because every VM has it, is left out without a word.
  * @param what `-device`, or the device's type
+ * @param key the parameter that asks for it, where not all of the device does
  */
 export function boardHas(
   needs: Partial<Needs> | undefined,
   device: Device,
   context: PlanContext,
   what: string,
+  key?: string,
 ): boolean {
   const { board, note, refuse } = context;
   if (needs?.board === undefined || board === undefined || board.has.includes(needs.board)) return true;
@@ -29,9 +31,17 @@ export function boardHas(
       code: 'board-lacks',
       message,
       origin,
-      help: `choose another type, or leave it out with \`${device.section}: none\``,
+      help: key === undefined ? helpFor(device, context) : `leave out \`${key}\`, or choose another board`,
     });
   return false;
+}
+
+function helpFor({ id, section, origin, typeOrigin }: Device, { spec }: PlanContext): string {
+  const { label } = spec.minimum;
+  const out = id === section ? `leave it out with \`${section}: none\`` : 'leave it out';
+  return (typeOrigin ?? origin)?.file.endsWith(`os/${label}.yaml`)
+    ? `the template ${label} asks for it: choose another \`template:\`, such as linux, or ${out}`
+    : `choose another type, or ${out}`;
 }
 
 /** Every VM has it, and nothing says anything of it that would not be so anyhow. */

@@ -41,7 +41,15 @@ function gateValue(device: Device, name: string, given: SpecValue, context: Plan
   const gate = given.value === null ? undefined : needs[word];
   const shown = word === 'set' ? name : `${name} ${word}`;
   const origin = given.origin ?? device.origin;
-  if (!boardHas(gate?.board === undefined ? undefined : { board: gate.board }, { ...device, origin }, context, shown))
+  if (
+    !boardHas(
+      gate?.board === undefined ? undefined : { board: gate.board },
+      { ...device, origin },
+      context,
+      shown,
+      name,
+    )
+  )
     return given;
   const message = gate?.qemu === undefined ? undefined : lackOf(gate.qemu, `${device.id}: ${shown}`, context);
   if (message === undefined) return given;

@@ -32,6 +32,8 @@ function make(text: string, facts: HostFacts = LAPTOP) {
 describe('what a board lacks', () => {
   it.each([
     ['machine: virt\ngpu: std\n', 'gpu: std does not go with the board virt, which has no vga'],
+    ['machine: none\n', 'xhci: there is no board for it to sit on'],
+    ['machine: pc\niommu: virtio\n', 'iommu: virtio does not go with the board pc, which has no iommu-virtio'],
     ['machine: virt\nfirmware: bios\n', 'firmware: bios does not go with the board virt, which has no bios'],
     ['machine: virt\npvpanic: isa\n', 'pvpanic: isa does not go with the board virt, which has no lpc'],
     ['machine: virt\ncpu: { dies: 2 }\n', 'cpu: dies does not go with the board virt, which has no dies'],
@@ -44,7 +46,10 @@ describe('what a board lacks', () => {
     ['machine: microvm\nsmbios: X\n', 'smbios: system does not go with the board microvm, which has no smbios'],
     ['machine: microvm\nnuma: [128M]\n', 'node0: ram does not go with the board microvm, which has no numa'],
     ['machine: pc\niommu: intel\n', 'iommu: intel does not go with the board pc, which has no iommu-intel'],
-    ['machine: virt\nserial: [log, log]\n', 'serial1: there is one place for a serial, and this asks for number 1'],
+    [
+      'machine: virt\nserial: [log, log]\n',
+      'serial1: there is one place of the kind serial, and this asks for number 1',
+    ],
     [
       'machine: pc\nfirmware: { secure-boot: on }\n',
       'Secure Boot needs System Management Mode, which the board pc does not have',

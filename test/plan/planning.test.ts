@@ -48,11 +48,11 @@ describe('places', () => {
     ['disks: { disk0: x, a: { file: y, slot: 0 } }\n', 'vm.yaml:1:23 a: it asks for the place that disk0 has'],
     [
       'disks: { disk16: { file: x, bus: virtio } }\n',
-      'vm.yaml:1:18 disk16: there are 16 places for a disk, and this asks for number 16',
+      'vm.yaml:1:18 disk16: there are 16 places of the kind disk, and this asks for number 16',
     ],
     [
       'disks: [{ file: x, bus: sata, slot: 6 }]\n',
-      'vm.yaml:1:9 disk0: there are 6 places for a sata, and this asks for number 6',
+      'vm.yaml:1:9 disk0: there are 6 places of the kind sata, and this asks for number 6',
     ],
     [
       'disks: [{ file: x, bus: nvme }, { file: y, bus: virtio, slot: 0 }]\n',
