@@ -41,12 +41,18 @@ export async function loadModel(ref: string, flags: Flags, context: CliContext):
   return makeModel(readInputs(ref, flags, context), context);
 }
 
+/** A VM file, or one of ezkvm's as a VM file; those may have anchors and aliases. */
+function readVm(text: string, file: string): ReturnType<typeof parse> {
+  const strict = parse(text, file);
+  if (!isEzkvm(strict.doc)) return strict;
+  const parsed = strict.diagnostics.length === 0 ? strict : parse(text, file, 'taken');
+  return parsed.diagnostics.length === 0 ? translateEzkvm(parsed.doc) : parsed;
+}
+
 /** The same from inputs that were read before. */
 export async function makeModel(inputs: Inputs, context: CliContext): Promise<Model> {
   const { vm, text, sets, cwd, home } = inputs;
-  const parsed = parse(text, vm.shown);
-  const { doc, diagnostics } =
-    parsed.diagnostics.length === 0 && isEzkvm(parsed.doc) ? translateEzkvm(parsed.doc) : parsed;
+  const { doc, diagnostics } = readVm(text, vm.shown);
   const settings = await readAllSettings(inputs.settings);
   const own: OuterLayer[] = [{ label: 'VM file', dir: dirname(vm.absolute), doc }];
   if (sets.length > 0) {

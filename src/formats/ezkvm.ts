@@ -1,5 +1,5 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
-import { entryOf, type SourceDoc } from '../core/source.ts';
+import { entryOf, type SourceDoc, type SourceNode } from '../core/source.ts';
 import { translateDevices } from './ezkvm/devices.ts';
 import { translateNetwork } from './ezkvm/network.ts';
 import { extraWords } from './ezkvm/options.ts';
@@ -13,10 +13,35 @@ const THEIRS = ['general', 'system', 'host', 'storage', 'extras'];
 /** Sections by which a VM file is known; one of ezkvm's names in it is a slip. */
 const OURS = ['template', 'profiles', 'machine', 'cpu', 'memory', 'firmware', 'disks'];
 
-/** Whether a file is one of ezkvm's: by its sections, or because it says nothing, which only ezkvm takes for a VM. */
+/** Sections that both have, and the types that only ezkvm's files have there. */
+const SHARED: { readonly [section: string]: readonly string[] } = {
+  gpu: ['no_gpu'],
+  display: ['no_display', 'looking_glass', 'remote-viewer'],
+  spice: [],
+  network: ['x550vf'],
+};
+
+/**
+ * Whether a file is one of ezkvm's: by its sections, by words in the others that only ezkvm knows, or because it says
+ * nothing, which only ezkvm takes for a VM.
+ */
 export function isEzkvm(doc: SourceDoc): boolean {
   const has = (key: string): boolean => entryOf(doc.root, key) !== undefined;
-  return doc.root.entries.length === 0 || (THEIRS.some(has) && !OURS.some(has));
+  if (doc.root.entries.length === 0) return true;
+  if (OURS.some(has)) return false;
+  if (THEIRS.some(has)) return true;
+  return (
+    doc.root.entries.every(({ key }) => Object.hasOwn(SHARED, key)) &&
+    doc.root.entries.some(({ key, node }) => isSpelledSo(key, node))
+  );
+}
+
+function isSpelledSo(section: string, node: SourceNode): boolean {
+  if (node.kind === 'list') return node.items.some((item) => isSpelledSo(section, item));
+  const type = node.kind === 'map' ? entryOf(node, 'type')?.node : undefined;
+  if (type?.kind === 'scalar') return SHARED[section]?.includes(String(type.value)) === true;
+  // Without a type ours is a socket, which has no port.
+  return section === 'spice' && node.kind === 'map' && entryOf(node, 'port') !== undefined;
 }
 
 /**

@@ -6,15 +6,22 @@ import { explainSyntax, findOpening, findTooDeep, positionsIn } from './syntax.t
 /** Far above any VM file that a person writes, far below what would be slow. */
 const MAX_CHARACTERS = 64 * 1024;
 const MAX_DEPTH = 64;
+/** With what aliases stand for, so that a few lines cannot become millions. */
+const MAX_NODES = 10_000;
 /** Where there are more, something else than single mistakes is wrong. */
 const MAX_FAULTS = 200;
 
 /**
  * Reads strict YAML: a map at the top, one document, no anchors, aliases, tags or merge keys, no duplicate keys.
  * @param file the name that origins carry
+ * @param aliases whether anchors and aliases are taken, as in files of another program's; then merge keys are plain keys
  * @returns the document, and every fault found; with a fault, the document holds what could be understood
  */
-export function parse(text: string, file: string): { doc: SourceDoc; diagnostics: Diagnostic[] } {
+export function parse(
+  text: string,
+  file: string,
+  aliases: 'refused' | 'taken' = 'refused',
+): { doc: SourceDoc; diagnostics: Diagnostic[] } {
   const empty: SourceDoc = { file, root: { kind: 'map', at: [1, 1], entries: [] } };
   const refused = findUnreadable(text, file);
   if (refused) return { doc: empty, diagnostics: [refused] };
@@ -58,7 +65,7 @@ export function parse(text: string, file: string): { doc: SourceDoc; diagnostics
       'the file holds more than one YAML document',
       'one file is one VM: remove the `---` line or split the file',
     );
-  const walker = new Walker(report, at);
+  const walker = new Walker(report, at, aliases === 'taken');
   const root = document?.contents ? walker.node(document.contents, 0) : empty.root;
   if (root.kind === 'map') return { doc: { file, root }, diagnostics };
   if (root.kind === 'scalar' && root.value === null) return { doc: empty, diagnostics };
@@ -109,25 +116,46 @@ type Report = (code: string, offset: number, message: string, help?: string) => 
 class Walker {
   readonly #report: Report;
   readonly #at: (offset: number) => Position;
+  readonly #takesAliases: boolean;
+  /** What anchors stand for, so far, and of how many nodes it is made. */
+  readonly #anchors = new Map<string, { readonly node: SourceNode; readonly size: number }>();
+  #size = 0;
 
-  constructor(report: Report, at: (offset: number) => Position) {
+  constructor(report: Report, at: (offset: number) => Position, takesAliases: boolean) {
     this.#report = report;
     this.#at = at;
+    this.#takesAliases = takesAliases;
   }
 
+  /** A node; where aliases are taken it is kept for those of its anchor, and an alias is what its anchor stands for. */
   node(node: Node, fallback: number): SourceNode {
+    const found = this.#takesAliases && isAlias(node) ? this.#anchors.get(node.source) : undefined;
+    if (found && this.#size + found.size <= MAX_NODES) {
+      this.#size += found.size;
+      return found.node;
+    }
+    const before = this.#size++;
+    const walked = this.#walk(node, fallback);
+    if (this.#takesAliases && !isAlias(node) && node.anchor !== undefined)
+      this.#anchors.set(node.anchor, { node: walked, size: this.#size - before });
+    return walked;
+  }
+
+  #walk(node: Node, fallback: number): SourceNode {
     const offset = node.range?.[0] ?? fallback;
     const at = this.#at(offset);
     if (isAlias(node)) {
       this.#report(
         'yaml-alias',
         offset,
-        `the alias *${shorten(node.source)} is not allowed`,
-        'write the value out, or use `vars:` and `${vars.name}`',
+        this.#takesAliases
+          ? `the alias *${shorten(node.source)} stands for nothing before it, or for too much`
+          : `the alias *${shorten(node.source)} is not allowed`,
+        this.#takesAliases ? 'write the value out' : 'write the value out, or use `vars:` and `${vars.name}`',
       );
       return { kind: 'scalar', at, value: null };
     }
-    if (node.anchor !== undefined)
+    if (node.anchor !== undefined && !this.#takesAliases)
       this.#report(
         'yaml-anchor',
         offset,
@@ -162,7 +190,7 @@ class Walker {
         this.#report('character-refused', keyOffset, 'the key holds a character that no program can be given');
         continue;
       }
-      if (name === '<<') {
+      if (name === '<<' && !this.#takesAliases) {
         this.#report(
           'yaml-merge-key',
           keyOffset,

@@ -22,6 +22,7 @@ const LAPTOP = hostFacts('laptop');
 
 interface Outcome {
   readonly notes: readonly Diagnostic[];
+  readonly warnings: readonly Diagnostic[];
   readonly faults: readonly Diagnostic[];
   readonly plan: Plan;
   /** The options as key=value, one each. */
@@ -29,7 +30,7 @@ interface Outcome {
 }
 
 function outcome(text: string): Outcome {
-  const parsed = parse(text, 'old.yaml');
+  const parsed = parse(text, 'old.yaml', 'taken');
   expect(parsed.diagnostics).toEqual([]);
   expect(isEzkvm(parsed.doc)).toBe(true);
   const { doc, diagnostics } = translateEzkvm(parsed.doc);
@@ -44,6 +45,7 @@ function outcome(text: string): Outcome {
   const all = [...diagnostics, ...collected.diagnostics, ...validated.diagnostics, ...assembled.diagnostics];
   return {
     notes: all.filter(({ severity }) => severity === 'note'),
+    warnings: all.filter(({ code, severity }) => code === 'key-unknown' && severity === 'warning'),
     faults: all.filter(({ severity }) => severity === 'error'),
     plan: assembled.plan,
     options: assembled.plan.qemu.options.map((option) =>
@@ -69,15 +71,55 @@ function places(diagnostics: readonly Diagnostic[]): string[] {
 }
 
 describe('a file is one of ezkvm’s', () => {
-  it.each(['', 'general: { name: a }', 'system:', 'gpu: { type: no_gpu }\nstorage: []', 'extras: []', 'host: {}'])(
-    'by its sections, or by none: %j',
-    (text) => expect(isEzkvm(parse(text, 'f').doc)).toBe(true),
-  );
+  it.each([
+    '',
+    'general: { name: a }',
+    'system:',
+    'gpu: { type: no_gpu }\nstorage: []',
+    'extras: []',
+    'host: {}',
+    'gpu: { type: no_gpu }',
+    'display: { type: remote-viewer }\nspice:',
+    'spice: { addr: 127.0.0.1, port: 5901 }',
+    'network: [{ type: x550vf, pci: "0000:05:10.0" }]',
+    'system: &s\n  cpu: { cores: 2 }\n',
+  ])('by its sections, or by none: %j', (text) => expect(isEzkvm(parse(text, 'f').doc)).toBe(true));
 
-  it.each(['template: linux', 'gpu: std', 'disks: []\nstorage: []', 'network: user', 'system: x\ncpu: 2'])(
-    'and not when it is a VM file, with a slip or without: %j',
-    (text) => expect(isEzkvm(parse(text, 'f').doc)).toBe(false),
+  it.each([
+    'template: linux',
+    'gpu: std',
+    'disks: []\nstorage: []',
+    'network: user',
+    'system: x\ncpu: 2',
+    'display: { type: gtk }',
+    'spice: { type: tcp, port: 5901 }',
+    'display: remote-viewer',
+    'gpu: { type: no_gpu }\ntpm: swtpm',
+  ])('and not when it is a VM file, with a slip or without: %j', (text) =>
+    expect(isEzkvm(parse(text, 'f').doc)).toBe(false),
   );
+});
+
+describe('anchors and aliases', () => {
+  it('stand for what they do with ezkvm, each value at its own place', () => {
+    const { options } = made(
+      'general: { name: &n old }\nsystem: &s\n  cpu: { cores: &c 2 }\n  memory: { max: 64 }\nextras: [-name, *n]\n',
+    );
+    expect(options).toContain('-smp cpus=2,sockets=1,cores=2,threads=1');
+    expect(options).toContain('-name old');
+  });
+
+  it.each([
+    ['unknown', 'general: { name: *n }\n'],
+    ['of itself', 'general: &g { name: *g }\n'],
+    [
+      'of millions',
+      `host: &a0 [x, x, x, x, x, x, x, x]\n${Array.from({ length: 8 }, (_, n) => `k${n}: &a${n + 1} [${Array(8).fill(`*a${n}`).join(', ')}]\n`).join('')}`,
+    ],
+  ])('are refused where they are %s', (_, text) => {
+    const { diagnostics } = parse(text, 'old.yaml', 'taken');
+    expect(diagnostics.map(({ code }) => code)).toContain('yaml-alias');
+  });
 });
 
 describe('what ezkvm gives every VM', () => {
@@ -414,7 +456,17 @@ extras: [-S]
     ['general: { nam: a }', '1:12 key-unknown', 'did you mean name?'],
     ['system: { cpu: { corse: 2 } }', '1:18 key-unknown', 'did you mean cores?'],
     ['storage: [{ type: scsi-hd, file: /a, bootindex: 1 }]', '1:38 key-unknown', 'did you mean boot_index?'],
+    ['storage: [{ type: scsi-hd, file: /a, comment: hello }]', '1:38 key-unknown', 'known are'],
     ['system:\nmemroy: {}', '2:1 key-unknown', 'known are'],
+    ['system: { <<: { cpu: { cores: 2 } } }', '1:11 key-unknown', 'known are'],
+  ])('is a warning where ezkvm passes over it: %s', (text, place, help) => {
+    const { faults, warnings } = outcome(text);
+    expect(faults).toEqual([]);
+    expect(places(warnings)).toEqual([place]);
+    expect(warnings[0]?.help).toContain(help);
+  });
+
+  it.each([
     ['system: { chipset: { type: i440fx } }', '1:28 type-unknown', undefined],
     ['storage: [{ type: scsi-dh, file: /a }]', '1:19 type-unknown', 'did you mean scsi-hd?'],
     ['storage: [{ type: scsi-hd }]', '1:11 key-missing', undefined],

@@ -32,7 +32,7 @@ function make(text: string, facts: HostFacts = LAPTOP) {
 describe('what a board lacks', () => {
   it.each([
     ['machine: virt\ngpu: std\n', 'gpu: std does not go with the board virt, which has no vga'],
-    ['machine: none\n', 'xhci: there is no board for it to sit on'],
+    ['machine: none\n', 'rng: there is no board for it to sit on'],
     ['machine: pc\niommu: virtio\n', 'iommu: virtio does not go with the board pc, which has no iommu-virtio'],
     ['machine: virt\nfirmware: bios\n', 'firmware: bios does not go with the board virt, which has no bios'],
     ['machine: virt\npvpanic: isa\n', 'pvpanic: isa does not go with the board virt, which has no lpc'],

@@ -28,6 +28,11 @@ export class Translation {
     this.diagnostics.push({ severity: 'note', code, message, help, origin: originOf(this.#doc, at) });
   }
 
+  /** Something that is most likely a slip, though ezkvm passes over it as well. */
+  warn(code: string, at: Position, message: string, help?: string): void {
+    this.diagnostics.push({ severity: 'warning', code, message, help, origin: originOf(this.#doc, at) });
+  }
+
   refuse(code: string, at: Position, message: string, help?: string): void {
     this.diagnostics.push({ severity: 'error', code, message, help, origin: originOf(this.#doc, at) });
   }
@@ -175,13 +180,19 @@ export class Reader {
     return node;
   }
 
-  /** Refuses the keys that were not asked for. */
+  /** Warns of the keys that were not asked for, which ezkvm passes over without a word. */
   close(): void {
     for (const { key, at } of this.#map.entries)
       if (!this.#known.has(key)) {
         const known = [...this.#known];
         const help = suggestion(key, known) ?? `known are ${known.join(' ')}`;
-        this.#out.refuse('key-unknown', at, `${this.path} has no key ${showValue(key)} in ezkvm's files`, help);
+        const where = this.path === '' ? 'the file' : this.path;
+        this.#out.warn(
+          'key-unknown',
+          at,
+          `${where} has no key ${showValue(key)} in ezkvm's files; it is ignored`,
+          help,
+        );
       }
   }
 
