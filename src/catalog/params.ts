@@ -134,7 +134,8 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
   },
   path(node, spec, context) {
     if (typeof node.value !== 'string' || node.value === '') return wrong(node, spec);
-    return { value: context.resolvePath(node.value) };
+    const path = context.resolvePath(node.value);
+    return fits(path, spec) ? { value: path } : wrong(node, spec);
   },
   enum(node, spec) {
     const values = (spec.of ?? []) as readonly string[];
@@ -204,6 +205,9 @@ function wrong(node: ScalarNode, spec: ParamSpec): Checked {
   return { message: `${shown}; ${expected(spec)} is wanted` };
 }
 
+/** What may have to be of a length or a form. */
+const TEXTS: readonly ParamType[] = ['string', 'word', 'path'];
+
 /** Whether a text is of the length and the form that are wanted. */
 function fits(text: string, { min, max, pattern }: ParamSpec): boolean {
   if (pattern !== undefined && !wholly(pattern).test(text)) return false;
@@ -233,7 +237,7 @@ function expected(spec: ParamSpec): string {
   const { min, max } = spec;
   if (spec.type === 'enum') return listOf((spec.of ?? []) as readonly string[]);
   if (spec.type === 'size') return expectedSize(spec);
-  if (spec.type === 'string' || spec.type === 'word')
+  if (TEXTS.includes(spec.type))
     return [
       EXPECTED[spec.type],
       ...(spec.pattern === undefined ? [] : [`such as ${spec.example}`]),

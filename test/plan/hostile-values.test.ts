@@ -207,7 +207,7 @@ describe('a hostile value arrives as that very value of that very property, or i
     if (spec.type === 'string' && !isBounded(spec)) expect(arrived).toBeGreaterThan(100);
   });
 
-  it.each(all.filter(({ spec }) => spec.type === 'path'))('$label', ({ label, write, name }) => {
+  it.each(all.filter(({ spec }) => spec.type === 'path' && !isBounded(spec)))('$label', ({ label, write, name }) => {
     fc.assert(
       fc.property(hostileText(), (text) => {
         // The start of a path says whether it is a device, and the end what format it has.

@@ -59,6 +59,7 @@ describe('what QEMU would die of', () => {
     ['fw-cfg: [{ name: "", string: a }]', /name is ""; text of 1 to 55 characters/],
     [`fw-cfg: [{ name: ${LONG}, string: a }]`, /name is .*; text of 1 to 55 characters/],
     ['fw-cfg: [{ name: a, string: a }, { name: a, string: b }]', /^two items of fw-cfg have the name a$/],
+    ['tpm: { type: passthrough, device: /dev/null }', /tpm.device is "\/dev\/null"; a path such as \/dev\/tpm0/],
     ['smbios-tables: [{ type: bios, release: abc }]', /release is "abc"; text such as 1.2 is wanted/],
     ['spice: unix\nusb: [{ type: redirection, filter: bad }]', /filter is "bad"; text such as -1:0x046d/],
     [
