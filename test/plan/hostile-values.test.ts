@@ -118,8 +118,8 @@ interface Place {
   readonly write: (yaml: string) => string;
 }
 
-/** Names of interfaces that are looked up, and of which QEMU is told only what was found. */
-const LOOKED_UP = ['network/macvtap ifname', 'network/sriov parent'];
+/** Names of interfaces that are looked up, and sizes of pictures: QEMU is told only what follows from them. */
+const LOOKED_UP = ['network/macvtap ifname', 'network/sriov parent', 'display/looking-glass resolution'];
 
 /** Each parameter of each device that takes text or a path, and says it to QEMU. */
 function places(): Place[] {
@@ -149,10 +149,12 @@ function placesOf(section: SectionSpec, type: string): Place[] {
       if (type === 'iscsi' && name === 'user') others.push('    password-file: /x/y\n');
       if (type === 'iscsi' && name === 'password-file') others.push('    user: x\n');
       if (name === 'throttle-group') others.push('    bps-total: 1M\n');
+      // An example for an address is of another network than the usual one.
+      if (type === 'user' && ['host', 'dhcpstart', 'dns'].includes(name)) others.push('    net: 192.168.76.0/24\n');
       if (name === 'tls-hostname') others.push('    tls: /x/y\n');
       if (section.name === 'spice' && name === 'rendernode') others.push('    gl: on\n');
       // Not every board has these.
-      const without = section.name === 'machine' ? 'firmware: none\ngpu: none\n' : '';
+      const without = { machine: 'firmware: none\ngpu: none\n', numa: 'cpu: 4\nmemory: 2G\n' }[section.name] ?? '';
       const item = section.plural ? `${section.name}:\n  id0:\n` : `${section.name}:\n`;
       return {
         label: `${section.name}/${type} ${name}`,
