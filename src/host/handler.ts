@@ -1,27 +1,23 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Whether the desktop has a program for addresses of a scheme, as its `.desktop` files say. Never throws. */
+/** Where GLib looks: the cache that update-desktop-database makes of `.desktop` files, and what people have chosen. */
+const LISTS = ['applications/mimeinfo.cache', 'applications/mimeapps.list'];
+
+/** Whether the desktop has a program for addresses of a scheme. Never throws. */
 export function hasHandler(scheme: string, env: Readonly<Record<string, string | undefined>>): boolean {
-  const home = env['XDG_DATA_HOME'] || join(env['HOME'] ?? '/', '.local/share');
-  const dirs = [home, ...(env['XDG_DATA_DIRS'] || '/usr/local/share:/usr/share').split(':')];
-  return dirs.some((dir) => filesIn(join(dir, 'applications')).some((file) => handles(file, scheme)));
+  const home = env['HOME'] ?? '/';
+  const data = env['XDG_DATA_HOME'] || join(home, '.local/share');
+  const dirs = [data, ...(env['XDG_DATA_DIRS'] || '/usr/local/share:/usr/share').split(':')];
+  const chosen = join(env['XDG_CONFIG_HOME'] || join(home, '.config'), 'mimeapps.list');
+  const lists = [chosen, ...dirs.flatMap((dir) => LISTS.map((list) => join(dir, list)))];
+  return lists.some((list) => linesOf(list).some((line) => line.startsWith(`x-scheme-handler/${scheme}=`)));
 }
 
-function filesIn(dir: string): string[] {
+function linesOf(file: string): string[] {
   try {
-    const names = readdirSync(dir, { recursive: true, encoding: 'utf8' });
-    return names.filter((name) => name.endsWith('.desktop')).map((name) => join(dir, name));
+    return readFileSync(file, 'utf8').split('\n');
   } catch {
     return [];
-  }
-}
-
-function handles(file: string, scheme: string): boolean {
-  try {
-    const types = /^MimeType=(.*)$/m.exec(readFileSync(file, 'utf8'))?.[1]?.trim().split(';') ?? [];
-    return types.includes(`x-scheme-handler/${scheme}`);
-  } catch {
-    return false;
   }
 }

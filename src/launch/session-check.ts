@@ -35,7 +35,7 @@ function findOtherFault(wants: 'terminal' | 'spice-handler'): SessionFault | und
 
 const NO_HANDLER: SessionFault = {
   message: 'the desktop has no program for addresses that begin with spice+unix',
-  help: 'install the package virt-viewer, or write `display: spice`, which needs no such address',
+  help: 'install the packages virt-viewer and desktop-file-utils, or write `display: spice`, which needs no such address',
 };
 
 const NO_TERMINAL: SessionFault = {

@@ -11,14 +11,19 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true }));
 
 it.each([
-  ['MimeType=text/plain;x-scheme-handler/spice+unix;', true],
-  ['MimeType=x-scheme-handler/spice+unix', true],
-  ['MimeType=x-scheme-handler/spice;', false],
-  ['Comment=x-scheme-handler/spice+unix;', false],
-])('a desktop file with %s is a handler: %s', (line, found) => {
-  mkdirSync(join(dir, 'applications', 'more'), { recursive: true });
-  writeFileSync(join(dir, 'applications', 'more', 'one.desktop'), `[Desktop Entry]\nType=Application\n${line}\n`);
-  expect(hasHandler('spice+unix', { XDG_DATA_DIRS: `/nowhere:${dir}`, HOME: '/nowhere' })).toBe(found);
-  expect(hasHandler('spice+unix', { XDG_DATA_HOME: dir, XDG_DATA_DIRS: '/nowhere' })).toBe(found);
-  expect(hasHandler('spice+unix', { XDG_DATA_DIRS: '/nowhere', HOME: '/nowhere' })).toBe(false);
+  ['applications/mimeinfo.cache', '[MIME Cache]\nx-scheme-handler/spice+unix=remote-viewer.desktop;\n', true],
+  ['applications/mimeapps.list', '[Default Applications]\nx-scheme-handler/spice+unix=remote-viewer.desktop\n', true],
+  ['mimeapps.list', '[Default Applications]\nx-scheme-handler/spice+unix=remote-viewer.desktop\n', true],
+  ['applications/mimeinfo.cache', '[MIME Cache]\nx-scheme-handler/spice=remote-viewer.desktop;\n', false],
+  // GLib does not look into it.
+  ['applications/remote-viewer.desktop', '[Desktop Entry]\nMimeType=x-scheme-handler/spice+unix;\n', false],
+])('%s with %j makes a handler known: %s', (file, text, found) => {
+  mkdirSync(join(dir, 'applications'));
+  writeFileSync(join(dir, file), text);
+  const elsewhere = { XDG_DATA_HOME: '/nowhere', XDG_DATA_DIRS: '/nowhere', HOME: '/nowhere' };
+  const env = file.includes('/')
+    ? { ...elsewhere, XDG_DATA_DIRS: `/nowhere:${dir}` }
+    : { ...elsewhere, XDG_CONFIG_HOME: dir };
+  expect(hasHandler('spice+unix', env)).toBe(found);
+  expect(hasHandler('spice+unix', elsewhere)).toBe(false);
 });
