@@ -34,7 +34,8 @@ const SAMPLES: { readonly [type in ParamSpec['type']]: ParamValue } = {
 function sampleOf(name: string, spec: ParamSpec): ParamValue {
   if (spec.type === 'path') return `${SAMPLES.path}/${name}`;
   if (spec.type !== 'list') return SAMPLES[spec.type];
-  // The CPU's lists are of names that become properties.
+  if (spec.of === 'string' && Array.isArray(spec.example)) return spec.example;
+  // The CPU's flags are names that become properties.
   const item = spec.of === 'string' ? '+aes' : SAMPLES[spec.of as ParamSpec['type']];
   return spec.of === 'pci' ? [item, '0000:03:00.1'] : [item];
 }
