@@ -1,5 +1,17 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+} from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { isRecord } from '../core/json.ts';
 import { writeWhole } from './whole-file.ts';
@@ -54,13 +66,21 @@ export function readSetup(root: string): SetupRecord {
   if (!existsSync(path)) return NOTHING;
   try {
     const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    if (isRecord(value) && value['format'] === NOTHING.format) return value as unknown as SetupRecord;
+    if (isRecord(value) && value['format'] === NOTHING.format) {
+      const record = value as unknown as SetupRecord;
+      // Somebody else's system, as in an image, may say anything: nothing outside of the root is written for it.
+      if ([...record.files.map((file) => file.path), ...record.dirs].every(staysBelow)) return record;
+    }
   } catch {
     // Told below.
   }
   throw fault(EXIT.state, 'setup-damaged', `${path} is damaged, so what the setup has changed is not known`, {
     help: 'look for the files named ezvm below /etc, and remove that file when you are done',
   });
+}
+
+function staysBelow(path: unknown): boolean {
+  return typeof path === 'string' && path.startsWith('/') && path !== '/' && normalize(path) === path;
 }
 
 /**
@@ -86,7 +106,7 @@ export function installSetup(root: string, part: SetupPart, wanted: readonly Ins
     const before = known ? known.before : readContents(root, path);
     const file = { part, path, before, after: Buffer.from(bytes).toString('base64') };
     write({ files: [...record.files.filter((each) => each !== known), file] });
-    writeWhole(join(root, path), bytes, mode, owner);
+    replace(join(root, path), () => writeWhole(join(root, path), bytes, mode, owner));
   }
 }
 
@@ -131,9 +151,27 @@ export function readContents(root: string, path: string): Contents | null {
 function putBack(root: string, { path, before, after }: RecordedFile): boolean {
   const now = readContents(root, path);
   if (now !== null && now.base64 !== after && now.base64 !== before?.base64) return false;
-  if (before === null) rmSync(join(root, path), { force: true });
-  else writeWhole(join(root, path), Buffer.from(before.base64, 'base64'), before.mode, before);
+  const full = join(root, path);
+  replace(full, () => {
+    if (before === null) rmSync(full, { force: true });
+    else writeWhole(full, Buffer.from(before.base64, 'base64'), before.mode, before);
+  });
   return true;
+}
+
+/** Changes what is at a path. Whoever has a setuid program open that was there runs it no more. */
+function replace(path: string, change: () => void): void {
+  if (!existsSync(path)) {
+    change();
+    return;
+  }
+  const old = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    change();
+    if ((fstatSync(old).mode & 0o6000) !== 0) fchmodSync(old, 0);
+  } finally {
+    closeSync(old);
+  }
 }
 
 /** The record, in a directory that is there and that is in it if we have made it. */

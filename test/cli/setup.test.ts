@@ -168,6 +168,22 @@ describe('setup undo', () => {
     expect(readFileSync(path, 'utf8')).toBe('mine\n');
   });
 
+  it.each(['/etc/../../outside', '/../outside', 'outside', '/etc//x/'])(
+    'writes nothing outside of the root for a record that names %s',
+    async (path) => {
+      const outside = join(program.dir, 'outside');
+      writeFileSync(outside, 'mine');
+      mkdirSync(join(root, 'var/lib/ezvm'), { recursive: true });
+      const file = { part: 'group', path, before: null, after: Buffer.from('mine').toString('base64') };
+      const record = { format: 2, files: [file], dirs: [], undo: [] };
+      writeFileSync(join(root, 'var/lib/ezvm/setup.json'), JSON.stringify(record));
+      const { exit, err } = await setup('undo');
+      expect(exit).toBe(4);
+      expect(err).toContain('setup.json is damaged');
+      expect(readFileSync(outside, 'utf8')).toBe('mine');
+    },
+  );
+
   it('can undo a setup that was cut short after any change', async () => {
     const before = snapshot(root);
     await group('--apply');
