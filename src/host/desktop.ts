@@ -1,4 +1,14 @@
-import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+} from 'node:fs';
 import type { Account } from './account.ts';
 import type { Session } from './session.ts';
 import { hasCookie } from './x-server.ts';
@@ -91,7 +101,10 @@ function findAuthority(
     ...within(`${root}/tmp`, /^xauth_/),
     `${home}/.Xauthority`,
   ];
-  return places.find((place) => belongsTo(place, uid, 'file') && hasCookie(number, place));
+  return places.find((place) => {
+    const bytes = readOwn(place, uid);
+    return bytes !== undefined && hasCookie(number, bytes);
+  });
 }
 
 /** The sockets in a folder with such names at which something listens, by the number in their names. */
@@ -111,11 +124,31 @@ function namesIn(folder: string, pattern: RegExp): string[] {
   }
 }
 
+/** Bytes; one proof has less than 300. */
+const LARGEST_AUTHORITY = 64 * 1024;
+
+/** A small file of somebody's own, who may change what is there at any moment; undefined where it is none. */
+function readOwn(path: string, uid: number): Buffer | undefined {
+  let fd: number | undefined;
+  try {
+    // What has been looked at must be what is read, and a FIFO must keep nobody waiting.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const found = fstatSync(fd);
+    if (!found.isFile() || found.uid !== uid || found.size > LARGEST_AUTHORITY) return undefined;
+    const bytes = Buffer.alloc(found.size);
+    return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, 0));
+  } catch {
+    return undefined;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
 /** Links are not followed: the one who looks may be root. */
-function belongsTo(path: string, uid: number, kind: 'directory' | 'file' | 'socket'): boolean {
+function belongsTo(path: string, uid: number, kind: 'directory' | 'socket'): boolean {
   try {
     const found = lstatSync(path);
-    const isKind = { directory: found.isDirectory(), file: found.isFile(), socket: found.isSocket() }[kind];
+    const isKind = { directory: found.isDirectory(), socket: found.isSocket() }[kind];
     return isKind && found.uid === uid;
   } catch {
     return false;

@@ -33,19 +33,21 @@ export function refusalIn(reply: Buffer): string | undefined {
   return `the X server refuses you${text === '' ? '' : `: ${text}`}`;
 }
 
-/** Whether an Xauthority file holds a proof for display `number` of this machine. */
-export function hasCookie(number: string, file: string): boolean {
-  return cookieFor(number, file) !== undefined;
+/** Whether what an Xauthority file has in it holds a proof for display `number` of this machine. */
+export function hasCookie(number: string, bytes: Buffer): boolean {
+  return findCookie(number, bytes) !== undefined;
 }
 
-/** The proof for display `number` of this machine that an Xauthority file holds: see Xau(3). */
 function cookieFor(number: string, file: string): Buffer | undefined {
-  let bytes: Buffer;
   try {
-    bytes = readFileSync(file);
+    return findCookie(number, readFileSync(file));
   } catch {
     return undefined;
   }
+}
+
+/** The proof for display `number` of this machine that an Xauthority file holds: see Xau(3). */
+function findCookie(number: string, bytes: Buffer): Buffer | undefined {
   let at = 0;
   const field = (): Buffer => {
     const length = bytes.readUInt16BE(at);

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { hostname } from 'node:os';
@@ -92,6 +93,9 @@ describe('the desktop of somebody else', () => {
     mkdirSync(join(root, 'home'));
     symlinkSync(write('elsewhere', authority('7')), join(root, 'home/.Xauthority'));
     mkdirSync(join(runtime, 'xauth_folder'));
+    // It would keep whoever opens it waiting, and a large file would fill the memory of root's ezvm.
+    execFileSync('mkfifo', [join(runtime, 'xauth_fifo')]);
+    write(`run/user/${UID}/xauth_large`, Buffer.concat([authority('7'), Buffer.alloc(64 * 1024)]));
     expect(find()['XAUTHORITY']).toBeUndefined();
   });
 
