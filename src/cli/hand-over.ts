@@ -6,7 +6,7 @@ import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import { type Account, findAccount, findCaller, groupsOf } from '../host/account.ts';
 import { findDesktop } from '../host/desktop.ts';
 import { isHelperFor } from '../host/helper.ts';
-import { INHERITED, type Inherited } from '../host/inherited.ts';
+import { closeStrays, INHERITED, type Inherited } from '../host/inherited.ts';
 import { isFileRef, locate } from '../input/locate.ts';
 import { followRootsFile, followRootsPath } from '../input/trust.ts';
 import { closeHanded, type Handed, openDescriptors } from '../launch/descriptor.ts';
@@ -172,6 +172,7 @@ async function become(
     ...ezvmArgv({ cwd, dist, ...context }),
     ...words,
   ];
+  closeStrays();
   const child = spawn(program, args, {
     cwd,
     // In a session of its own: what shares root's terminal can type in it.

@@ -1,3 +1,4 @@
+import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import { isRecord } from '../core/json.ts';
 
 /** Something that root opened before it became the user that this process runs as. */
@@ -35,4 +36,26 @@ export function inheritedFor({ path, access, direct, exclusive }: Omit<Inherited
 
 function isInherited(value: unknown): value is Inherited {
   return isRecord(value) && Number.isInteger(value['fd']) && (value['fd'] as number) > 2;
+}
+
+/** O_CLOEXEC as Linux has it. */
+const CLOSED_ON_EXEC = 0o2000000;
+
+/**
+ * Closes what our caller left open and what every program that we start would get: Node itself sees to these only up to
+ * the first number above 15 that is not open, and whatever it opens is closed on exec.
+ */
+export function closeStrays(): void {
+  for (const fd of readdirSync('/proc/self/fd').map(Number)) if (fd > 2 && isKeptOnExec(fd)) closeSync(fd);
+}
+
+function isKeptOnExec(fd: number): boolean {
+  try {
+    const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
+    return flags !== undefined && (Number.parseInt(flags, 8) & CLOSED_ON_EXEC) === 0;
+  } catch (error) {
+    // The directory's own descriptor is gone when the list has been read.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }

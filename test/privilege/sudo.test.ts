@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -40,6 +40,19 @@ describe.skipIf(MISSING !== undefined)(`sudo ezvm${MISSING ? ` (left out: ${MISS
       expect(tried.err).toMatch(/Permission denied/);
       expect(tried.exit).not.toBe(0);
     }
+  });
+
+  it('hands over nothing that root’s shell has open, under whatever number', () => {
+    const secret = town.rootsFile('secret', 'of root alone');
+    const [program = '', ...words] = town.ezvm('start', town.rootsFile('vm.yaml', vmFile()));
+    const shell = 'exec 5<"$0"; for fd in 17 40 200; do eval "exec $fd<\\"\\$0\\""; done; exec "$@"';
+    const { status, stderr } = spawnSync('bash', ['-c', shell, secret, program, ...words], {
+      env: { ...town.built.env, SUDO_UID: String(alice.uid) },
+      encoding: 'utf8',
+    });
+    expect(status, stderr).toBe(0);
+    const pid = qemuPid();
+    expect(readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))).not.toContain(secret);
   });
 
   it('gives QEMU the variables of its user’s login and none of root’s', () => {
