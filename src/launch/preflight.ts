@@ -10,6 +10,7 @@ import type { Descriptor, Plan, Requirement } from '../plan/plan.ts';
 import { takeClaim } from './claim.ts';
 import { checkSecret, holdsSomethingElse } from './contents.ts';
 import { closeHanded, openDescriptors } from './descriptor.ts';
+import { checkEnrolledKeys } from './enrolled-keys.ts';
 import { askHelper } from './helper.ts';
 import { reasonOf } from './host-fault.ts';
 import { findImageUser } from './image-lock.ts';
@@ -104,6 +105,7 @@ async function check(
   if (requirement.kind === 'port') return checkPort(requirement);
   if (requirement.kind === 'memory') return checkMemory(requirement);
   if (requirement.kind === 'huge-pages') return checkHugePages(requirement);
+  if (requirement.kind === 'enrolled-keys') return checkEnrolledKeys(requirement);
   if (requirement.kind === 'session') return checkSession(requirement, surroundings);
   if (requirement.kind === 'kvmfr') return checkKvmfr(requirement);
   if (requirement.kind === 'vfio') return checkVfio(requirement);

@@ -259,6 +259,13 @@ export type Requirement =
       readonly others: readonly (readonly string[])[];
       readonly origin?: Origin | undefined;
     }
+  /** A file of UEFI variables that should have keys for Secure Boot, where it is there; `made` anew where it is removed. */
+  | {
+      readonly kind: 'enrolled-keys';
+      readonly path: string;
+      readonly made: boolean;
+      readonly origin?: Origin | undefined;
+    }
   /** Bytes of memory in huge pages of a size, which must be free. */
   | { readonly kind: 'huge-pages'; readonly page: number; readonly bytes: number; readonly origin?: Origin | undefined }
   /** Bytes of memory the guest will use. */

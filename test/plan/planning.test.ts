@@ -540,6 +540,19 @@ describe('the other resolvers', () => {
       });
     });
 
+    it.each([
+      ['windows-11', '', true],
+      ['windows-10', '', false],
+      ['linux', 'secure-boot: on', true],
+      ['linux', 'secure-boot: on, enrolled-keys: off', false],
+      ['windows-11', 'vars: /dev/vm1/vars', false],
+    ])('looks for keys among the variables that %s with "%s" keeps: %s', (template, firmware, looks) => {
+      const { requirements } = made(firmware, template).plan;
+      expect(requirements.filter(({ kind }) => kind === 'enrolled-keys')).toMatchObject(
+        looks ? [{ path: expect.stringMatching(/vm.efivars.fd$/), made: true }] : [],
+      );
+    });
+
     it('has no size on a board that has but one', () => {
       const { diagnostics } = make('template: linux\nmachine: virt\nfirmware: { size: 2M }\n', hostFacts('arm-linux'));
       expect(diagnostics.map(({ message }) => message)).toEqual([

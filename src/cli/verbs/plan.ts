@@ -91,6 +91,8 @@ function describeRequirement(requirement: Requirement): string {
       return `${Math.round(requirement.bytes / 2 ** 20)} MiB of memory are free`;
     case 'huge-pages':
       return `${formatSize(requirement.bytes)} are free in pages of ${formatSize(requirement.page)}`;
+    case 'enrolled-keys':
+      return `${requirement.path}, where it is there, has keys for Secure Boot`;
     case 'session':
       return `there is ${{ screen: 'a graphical session', bus: 'a session bus', terminal: 'a terminal', 'spice-handler': 'a program for SPICE on a socket' }[requirement.wants]} for ${requirement.by}`;
     case 'vfio':

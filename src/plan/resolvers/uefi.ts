@@ -53,6 +53,13 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
   else if (firmware.nvramTemplate !== undefined)
     context.step({ do: 'copy', from: firmware.nvramTemplate, to: vars, mode: 0o600 });
   if (own !== null && !isDevice) compareStore(device, firmware, own, context);
+  if (wantsKeys(device) && !isDevice && (firmware.nvramFormat ?? 'raw') === 'raw')
+    context.require({
+      kind: 'enrolled-keys',
+      path: vars,
+      made: firmware.nvramTemplate !== undefined,
+      origin: saidAt(device, 'secure-boot'),
+    });
   const smm = firmware.features.includes('requires-smm');
   const nvramSize = firmware.nvramSize ?? NVRAM_SIZE[(context.board ?? PC).arch] ?? null;
   return {
@@ -71,11 +78,15 @@ export function resolveUefi(device: PlannedDevice, context: PlanContext): Resolv
   };
 }
 
+/** Without keys Secure Boot lets everything start, and keys are for nothing else. */
+function wantsKeys(device: PlannedDevice): boolean {
+  return param<boolean>(device, 'enrolled-keys') ?? param<boolean>(device, 'secure-boot') ?? false;
+}
+
 function chooseImage(device: PlannedDevice, context: PlanContext): FirmwareDescriptor {
   const { facts } = context;
   const secureBoot = param<boolean>(device, 'secure-boot') ?? false;
-  // Without keys Secure Boot lets everything start, and keys are for nothing else.
-  const enrolledKeys = param<boolean>(device, 'enrolled-keys') ?? secureBoot;
+  const enrolledKeys = wantsKeys(device);
   const board = context.board ?? PC;
   // Without it a guest could write the variables that say what may start; ARM keeps them out of reach in another way.
   if (secureBoot && board.has.includes('x86') && !board.has.includes('smm')) {
