@@ -33,12 +33,13 @@ static const char *next_group(const struct request *request, const struct pci_de
   return next;
 }
 
-/* Nobody else has the group: neither by our records nor, whoever opened it, by the kernel. */
+/* Nobody else has the group: neither by our records nor, whoever opened it, by the kernel. And nobody can open it from here
+ * on, before more of it is bound to vfio-pci. */
 static int check_free(const struct record *record) {
   if (holder_runs(record))
     return refuse(BUSY, "IOMMU group %s belongs to VM %s of uid %u, which runs (process %d); stop it first", record->group,
                   record->vm, (unsigned)record->uid, (int)record->pid);
-  return check_group_unused(record);
+  return take_group_node(record);
 }
 
 /* An earlier VM's devices that were never given back stay in the record, with the drivers they had before that VM. */

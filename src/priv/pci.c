@@ -91,28 +91,52 @@ static int decide(const struct policy *policy, const struct pci_device *device) 
                 device->address, device->driver, nearest->line);
 }
 
-/* The kernel gives a group away only whole: nobody else may drive a part of it. */
-static int check_member(const struct request *request, const struct pci_device *device, const char *other) {
+/* Whether the caller could ask for a device that is VFIO's already. */
+static bool is_allowed(const struct policy *policy, const struct pci_device *device) {
+  for (const struct rule *rule = NULL; (rule = allowed(policy, PCI, device->address, rule)) != NULL;)
+    if (rule->vendor == device->vendor && rule->device == device->device &&
+        (rule->boot_display || !device->is_boot_display))
+      return true;
+  return false;
+}
+
+/* The kernel gives a group away only whole: nobody else may drive a part of it, and who opens its node gets whatever of it
+ * is bound to vfio-pci, now or later. */
+static int check_member(const struct policy *policy, const struct request *request, const struct pci_device *device,
+                        const char *other) {
   struct pci_device member;
   if (strcmp(other, device->address) == 0 || wants_pci(request, other)) return DONE;
   if (!read_pci_device(other, &member))
     return refuse(DENIED, "IOMMU group %s of PCI device %s has a part %s that cannot be looked at; see dmesg",
                   device->group, device->address, other);
-  if (!*member.driver || strcmp(member.driver, VFIO_DRIVER) == 0 || strcmp(member.driver, "pci-stub") == 0 ||
-      (member.class >> 16 == CLASS_BRIDGE && strcmp(member.driver, "pcieport") == 0))
-    return DONE;
+  bool bridge = member.class >> 16 == CLASS_BRIDGE;
+  if (bridge && (!*member.driver || strcmp(member.driver, "pcieport") == 0)) return DONE;
+  const struct rule *rule = denied(policy, PCI, other);
+  if (rule)
+    return refuse(DENIED, "PCI device %s shares IOMMU group %s with %s, which line %u of the policy denies; put the card in "
+                          "another slot, or ask the administrator", device->address, device->group, other, rule->line);
+  if (!*member.driver || strcmp(member.driver, "pci-stub") == 0) return DONE;
+  if (strcmp(member.driver, VFIO_DRIVER) == 0) {
+    if (is_allowed(policy, &member)) return DONE;
+    return refuse(DENIED, "PCI device %s shares IOMMU group %s with %s, which is bound to vfio-pci and would be open to you "
+                          "too; if a VM left it so, have its user run: ezvm-priv release; or ask the administrator for "
+                          "the line: allow uid:%u pci %s %04x:%04x%s", device->address, device->group, other,
+                  (unsigned)caller.uid, other, member.vendor, member.device,
+                  member.is_boot_display ? " boot-display" : "");
+  }
   return refuse(DENIED, "PCI device %s shares IOMMU group %s with %s, which the host uses through driver %s; pass both to "
                         "the VM, or put the card in another slot", device->address, device->group, other, member.driver);
 }
 
-static int check_group(const struct request *request, const struct pci_device *device) {
+static int check_group(const struct policy *policy, const struct request *request, const struct pci_device *device) {
   char path[SYSFS_ROOM];
   int code = DONE;
   struct listing list;
   snprintf(path, sizeof path, EZVM_PRIV_SYS "/kernel/iommu_groups/%s/devices", device->group);
   if (!list_start(&list, AT_FDCWD, path))
     return refuse(ABSENT, "cannot look at IOMMU group %s of PCI device %s; see dmesg", device->group, device->address);
-  for (const char *name; (name = list_next(&list)) != NULL && code == DONE;) code = check_member(request, device, name);
+  for (const char *name; (name = list_next(&list)) != NULL && code == DONE;)
+    code = check_member(policy, request, device, name);
   list_end(&list);
   if (code == DONE && list.failed)
     code = refuse(BROKEN, "cannot look at all of IOMMU group %s; see dmesg", device->group);
@@ -125,7 +149,7 @@ static int check_kind(const struct pci_device *device) {
   if (!*device->group)
     return refuse(ABSENT, "PCI device %s has no IOMMU group; turn on VT-d or AMD-Vi in the firmware, and for Intel add "
                           "intel_iommu=on to the kernel's command line", device->address);
-  if (device->virtual_functions > 0 && strcmp(device->driver, VFIO_DRIVER) != 0)
+  if (device->virtual_functions > 0)
     return refuse(BUSY, "PCI device %s has virtual functions, which would go with it; pass one of these, or as root write "
                         "0 into its sriov_numvfs", device->address);
   return DONE;
@@ -145,7 +169,7 @@ int check_pci(const struct policy *policy, const struct request *request, const 
     return refuse(ABSENT, "there is no PCI device %s, or sysfs tells nothing of it; look with: lspci -D", grant->what);
   int code = check_kind(device);
   if (code == DONE) code = decide(policy, device);
-  if (code == DONE) code = check_group(request, device);
+  if (code == DONE) code = check_group(policy, request, device);
   if (code == DONE && strcmp(device->driver, VFIO_DRIVER) != 0) {
     if (faccessat(AT_FDCWD, EZVM_PRIV_SYS "/bus/pci/drivers/" VFIO_DRIVER, F_OK, 0) != 0)
       code = refuse(ABSENT, "the driver vfio-pci is not loaded; as root, run: modprobe vfio-pci");

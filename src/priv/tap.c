@@ -88,6 +88,8 @@ static int open_queues(struct grant *grant) {
     int queue = grant->handed[i].opened = open(TUN, O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (queue < 0) return failed(grant, "open " TUN);
     if (ioctl(queue, TUNSETIFF, &request) != 0) return failed(grant, "make a tap");
+    /* Anybody may open a queue of a tap that has no owner. */
+    if (i == 0 && ioctl(queue, TUNSETOWNER, (unsigned long)caller.uid) != 0) return failed(grant, "make a tap yours");
     if (!grant->vhost) continue;
     grant->vhosts[i].opened = open(VHOST, O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (grant->vhosts[i].opened < 0) return failed(grant, "open " VHOST);

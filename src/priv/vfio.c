@@ -128,7 +128,6 @@ int take_group_node(const struct record *record) {
                  ? check_group_unused(record)
                  : refuse(BROKEN, "cannot take back " EZVM_PRIV_DEV "/vfio/%s: %s; report this", record->group,
                           strerror(errno));
-  if (code != DONE) (void)let_in(node, record->uid, record->node_mode);
   close(node);
   return code;
 }

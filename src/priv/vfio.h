@@ -11,7 +11,7 @@ int check_iommufd(void);
 int check_group_unused(const struct record *record);
 /* Lets the caller open the group's node, as QEMU does by its path. */
 int give_group_node(struct record *record);
-/* The node is as it was; refuses when it is in use, and then leaves it to the caller. */
+/* The node is as it was, closed to whom it was given; refuses when it is in use. */
 int take_group_node(const struct record *record);
 int open_device_node(struct grant *grant);
 int open_iommufd(struct request *request);

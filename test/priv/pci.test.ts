@@ -18,6 +18,8 @@ import { CAN, makeDisk, makeLab, type PrivLab, tool, type User, WHY } from './la
 
 const CARD = '0000:01:00.0';
 const SOUND = '0000:01:00.1';
+/** Another part of the card, for tests that want one in its group. */
+const PART = '0000:01:00.3';
 const GROUP = '7';
 
 let lab: PrivLab;
@@ -273,6 +275,64 @@ describe.skipIf(!CAN)(`a PCI device (in a tree like sysfs)${WHY}`, () => {
     await lab.call(['release']);
     expect((await lab.call(run(`--pci=${CARD}`))).stderr).toContain('shares IOMMU group 7 with 0000:00:1f.0');
   });
+
+  it('shares its group with a device of VFIO’s only for whom the policy allows that too', async () => {
+    pci.add(PART, { ids: '10de:0001', driver: 'vfio-pci' });
+    const unknown = await lab.call(run(`--pci=${CARD}`));
+    expect(unknown.stderr).toContain(
+      `shares IOMMU group 7 with ${PART}, which is bound to vfio-pci and would be open to you too; if a VM left it so, ` +
+        'have its user run: ezvm-priv release; or ask the administrator for the line: ' +
+        `allow uid:${lab.member.uid} pci ${PART} 10de:0001`,
+    );
+    expect(unknown.code).toBe(77);
+    allow(`pci ${CARD} 10de:2684 bind`, `pci ${PART} 10de:0002`);
+    expect((await lab.call(run(`--pci=${CARD}`))).code).toBe(77);
+    expect(pci.done).toEqual([]);
+    allow(`pci ${CARD} 10de:2684 bind`, `pci ${PART} 10de:0001`);
+    expect((await lab.call(run(`--pci=${CARD}`))).code).toBe(0);
+  });
+
+  it.each(['vfio-pci', 'pci-stub', null])('shares its group with no denied device, of driver %s', async (driver) => {
+    pci.add(PART, { ids: '10de:0001', driver });
+    lab.policy(
+      `allow any program ${lab.witness}\nallow any pci ${CARD} 10de:2684 bind\n` +
+        `allow any pci ${PART} 10de:0001\ndeny any pci ${PART}\n`,
+    );
+    const { code, stderr } = await lab.call(run(`--pci=${CARD}`));
+    expect(stderr).toContain(
+      `shares IOMMU group 7 with ${PART}, which line 4 of the policy denies; put the card in another slot`,
+    );
+    expect(code).toBe(77);
+    expect(pci.done).toEqual([]);
+  });
+
+  it('is not left to an earlier VM’s user while more of its group is taken', async () => {
+    const other = { ...lab.stranger, ids: `${lab.stranger.ids},${statSync(lab.helper).gid}` };
+    pci.add(PART, { ids: '10de:0001', driver: null });
+    allow(`pci ${CARD} 10de:2684 bind`, `pci ${PART} 10de:0001`);
+    await stop(await startVm([`--pci=${CARD}`]));
+    expect(canOpen()).toBe(true);
+    const next = lab.start([...run(`--pci=${CARD}`, `--pci=${PART}`), 'wait'], { user: other });
+    children.push(next);
+    const chosen = () => readFileSync(lab.path('sys/bus/pci/devices', PART, 'driver_override'), 'utf8');
+    while (!chosen().startsWith('vfio-pci')) await setImmediate();
+    expect(canOpen()).toBe(false);
+    await once(next.stdout as NodeJS.ReadableStream, 'data');
+    expect(canOpen(other)).toBe(true);
+  });
+
+  it('is open to nobody after a start that found it in use', async () => {
+    pci.addIommufd();
+    pci.add('0000:02:00.0', { driver: 'vfio-pci', group: '9' });
+    allow('pci 0000:02:00.0 10de:2684');
+    const holder = spawn('sh', ['-c', 'exec 5<>/dev/full; echo; exec cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    children.push(holder);
+    await once(holder.stdout, 'data');
+    const { code, stderr } = await lab.call(run('--pci=0000:02:00.0'));
+    expect(stderr).toContain(`IOMMU group 9 is in use by cat (process ${holder.pid})`);
+    expect(code).toBe(75);
+    expect(canOpen(lab.member, '9')).toBe(false);
+  });
 });
 
 const REFUSED: [name: string, device: Parameters<FakePci['add']>[1], rule: string, code: number, says: RegExp][] = [
@@ -296,6 +356,7 @@ const REFUSED: [name: string, device: Parameters<FakePci['add']>[1], rule: strin
   ],
   ['a device without IOMMU', { group: null }, '10de:2684 bind', 69, /has no IOMMU group; turn on VT-d/],
   ['one with virtual functions', { functions: 4 }, '10de:2684 bind', 75, /virtual functions/],
+  ['one of VFIO’s with virtual functions', { driver: 'vfio-pci', functions: 4 }, '10de:2684', 75, /virtual functions/],
   ['a strange class', { class: '03' }, '10de:2684 bind', 69, /sysfs tells nothing/],
   ['a class with more after it', { class: '030000; rm' }, '10de:2684 bind', 69, /sysfs tells nothing/],
 ];

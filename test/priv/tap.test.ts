@@ -73,6 +73,19 @@ describe.skipIf(!CAN)(`a tap${WHY}`, () => {
     expect(stdout.match(/^fd 3\d char/gm)).toHaveLength(4);
   });
 
+  it('of several queues is nobody else’s to join', async ({ skip }) => {
+    if (lack) return skip(lack);
+    const child = lab.start([...run('--tap=20+21:br-lab'), 'wait'], { network });
+    await once(child.stdout as NodeJS.ReadableStream, 'data');
+    const { ids } = lab.stranger;
+    const name = taps()[0]?.ifname ?? '';
+    const joins = inside(lab.path('bin/launch'), `become:${ids}`, '--', lab.witness, `attach:${name}`);
+    const exit = once(child, 'exit');
+    child.stdin?.end();
+    await exit;
+    expect(joins).toContain(`attach ${name} EPERM`);
+  });
+
   it.each([
     ['a bridge that is not there', '--tap=20:br-none', 69, 'there is no bridge br-none'],
     ['an interface that is no bridge', '--tap=20:plain', 77, 'plain is no bridge'],

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -58,6 +61,13 @@ static void try_root(void) {
   printf("try init %s\n", outcome(kill(1, SIGTERM)));
 }
 
+/* Joins a tap as one more queue of it. */
+static int attach(const char *interface) {
+  struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE};
+  strncpy(request.ifr_name, interface, sizeof request.ifr_name - 1);
+  return ioctl(open("/dev/net/tun", O_RDWR), TUNSETIFF, &request);
+}
+
 static void perform(char *action) {
   char *name = strsep(&action, ":"), *first = action ? strsep(&action, ":") : NULL;
   int fd = first ? atoi(first) : -1;
@@ -80,6 +90,8 @@ static void perform(char *action) {
     try_root();
   } else if (!strcmp(name, "node")) {
     printf("node %s %s\n", first, open(first, O_RDWR) >= 0 ? "done" : strerrorname_np(errno));
+  } else if (!strcmp(name, "attach")) {
+    printf("attach %s %s\n", first, outcome(attach(first)));
   } else if (!strcmp(name, "chmod")) {
     printf("chmod %s\n", outcome(chmod(first, 0666)));
   } else if (!strcmp(name, "status")) {
