@@ -27,7 +27,7 @@ import { gatherDevices } from './gather.ts';
 import { findHandedTwice, vfioRequirements } from './handed.ts';
 import { helperWords, leaveToHelper, planGivingBack, planHelper, tellOfHelper } from './helper.ts';
 import { findSameIdentifiers } from './identity.ts';
-import { findNodeFaults, findPlugFaults, hugePageRequirements } from './memory.ts';
+import { findBrokenPages, findNodeFaults, findPlugFaults, hugePageRequirements } from './memory.ts';
 import { findOutsiders, findPortClashes, linkRequirements, networkRequirements } from './network.ts';
 import { passwordsOf } from './passwords.ts';
 import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
@@ -117,6 +117,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   findSameIdentifiers(devices, report);
   findNodeFaults(options, report);
   findPlugFaults(devices, report);
+  findBrokenPages(options, devices, report);
   warnOfMinimum(context);
   const newer = outdated.map(({ id, message, origin }) => ({
     kind: 'unmet' as const,

@@ -46,6 +46,44 @@ export function findNodeFaults(options: readonly QemuOption[], report: (diagnost
     });
 }
 
+/** Bytes of the smallest page that a host has, in which back-ends and plugged memory are counted. */
+const PAGE = 4096;
+/** To a multiple of this QEMU rounds what `-m` says, but no back-end, and refuses the difference (system/vl.c). */
+const ROUNDED = 8192;
+
+/** Sizes of memory that are no whole pages, where QEMU does not round them. */
+export function findBrokenPages(
+  options: readonly QemuOption[],
+  devices: readonly PlannedDevice[],
+  report: (diagnostic: Diagnostic) => void,
+): void {
+  // Templates call the back-ends so.
+  const pages = new Map(backends(options).map(([, { id, hugetlbsize }]) => [id, Number(hugetlbsize ?? PAGE)]));
+  const hasNodes = devices.some(({ section }) => section === 'numa');
+  for (const device of devices) {
+    const own = pages.get(device.section === 'memory' ? 'ram' : `${device.id}-memory`);
+    const steps: { readonly [path: string]: number } = {
+      'memory.size': own || hasNodes ? Math.max(ROUNDED, own ?? 0) : 1,
+      'memory.max': PAGE,
+      'numa.memory': own ?? PAGE,
+    };
+    for (const name of ['size', 'max', 'memory']) {
+      const step = steps[`${device.section}.${name}`];
+      const bytes = step === undefined ? null : param<number>(device, name);
+      if (step === undefined || !bytes || bytes % step === 0) continue;
+      const below = Math.floor(bytes / step) * step;
+      const nearest = [below, below + step].filter((size) => size > 0).map(formatSize);
+      report({
+        severity: 'error',
+        code: 'value-wrong',
+        message: `${device.id}.${name} is ${formatSize(bytes)}; QEMU wants a multiple of ${formatSize(step)} here`,
+        origin: device.params[name]?.origin ?? device.origin,
+        help: `the nearest are ${nearest.join(' and ')}`,
+      });
+    }
+  }
+}
+
 /** Memory is plugged in into slots, up to a size beyond what is there: QEMU wants both, or neither. */
 export function findPlugFaults(devices: readonly PlannedDevice[], report: (diagnostic: Diagnostic) => void): void {
   const device = devices.find(({ section }) => section === 'memory');

@@ -51,6 +51,12 @@ describe('what QEMU would die of', () => {
     ['memory: 2G\nnuma: [{ memory: 2G, cpus: some }]', /cpus is "some"; a word such as 0-3 is wanted/],
     ['memory: 2G\nnuma: [{ memory: 2G, distances: [10, 20] }]', /there are 2 distances, and 1 nodes/],
     ['memory: 2G\nnuma: [{ memory: 2G, distances: [11] }]', /the distance to itself is 11/],
+    ['memory: { type: memfd, size: 1000001K }', /^memory.size is 1000001K; QEMU wants a multiple of 8K here$/],
+    ['memory: { type: memfd, size: 1000004K }', /^memory.size is 1000004K; .* 8K here$/],
+    ['memory: { type: file, folder: /dev/shm, size: 1000003K }', /^memory.size is 1000003K; .* 8K here$/],
+    ['memory: 1000001K\nshares: [{ type: virtiofs, path: a }]', /^memory.size is 1000001K; .* 8K here$/],
+    ['memory: { size: 1000001K, max: 2000001K, slots: 2 }', /^memory.max is 2000001K; .* 4K here$/],
+    ['memory: { type: memfd, size: 4097M, huge-pages: 2M }', /^memory.size is 4097M; .* 2M here$/],
     ['network: [{ net: foo }]', /net is "foo"; text such as 192.168.76.0\/24 is wanted/],
     ['network: [{ net: 1.2.3.4/33 }]', /net is "1.2.3.4\/33"/],
     ['network: [{ net: 192.168.76.0/24, host: 10.0.2.2 }]', /^net0.host is 10.0.2.2, which is not in the network 192/],
@@ -70,8 +76,22 @@ describe('what QEMU would die of', () => {
     expect(told(vm).faults).toEqual([expect.stringMatching(fault)]);
   });
 
+  it('is each node of memory that is no whole pages', () => {
+    expect(
+      told('memory: 2000000K\nnuma: [{ memory: 1000001K, cpus: 0 }, { memory: 999999K, cpus: 1 }]\ncpu: 2').faults,
+    ).toEqual([
+      'node0.memory is 1000001K; QEMU wants a multiple of 4K here',
+      'node1.memory is 999999K; QEMU wants a multiple of 4K here',
+    ]);
+  });
+
   it.each([
+    'memory: 3G\nnuma: [{ type: memfd, memory: 1G, huge-pages: 1G, cpus: 0 }, { memory: 2G, cpus: 1 }]\ncpu: 2',
     'gpu: { type: virtio-vga, hostmem: 4M }',
+    'memory: 1000001K',
+    'memory: { size: 1000001K, max: 2000004K, slots: 2 }',
+    'memory: { type: memfd, size: 1000008K }',
+    'memory: { type: memfd, size: 4098M, huge-pages: 2M }',
     'gpu: { type: bochs, memory: 4M }',
     'disks: [{ file: a, bps-total: 100M, bps-total-max: 100M }]',
     `disks: [{ file: a, bus: nvme, serial: ${LONG.slice(0, 20)} }]`,
