@@ -1,12 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { XVFB } from '../accept/screen.ts';
 import { CHECKOUT } from '../checkout.ts';
-import { writeGuestDisk } from '../guests/boot-sector.ts';
 import { lacking } from '../gui/desk.ts';
-import { MISSING, runInside } from './inside.ts';
+import { askInside } from './answers.ts';
+import { MISSING } from './inside.ts';
 
 const program = lacking('remote-viewer');
 const LACKING = MISSING ?? (XVFB === undefined ? 'no Xvfb' : program && `no ${program}`);
@@ -59,33 +56,29 @@ ezvm stop --force vm; echo "stop: $?"
 
 // The viewer's window stays dark here: for it to show what QEMU has drawn takes a GPU.
 describe.skipIf(LACKING !== undefined)(`SPICE with OpenGL${LACKING ? ` (left out: ${LACKING})` : ''}`, () => {
-  let dir: string;
-  let console = '';
-  const line = (word: string): string | undefined => new RegExp(`^${word}: (.*)$`, 'm').exec(console)?.[1];
-
-  beforeAll(async () => {
-    dir = mkdtempSync(join(tmpdir(), 'ezvm-l1-'));
-    writeFileSync(join(dir, 'vm.yaml'), VM);
-    writeGuestDisk(join(dir, 'disk.raw'), 'painter');
-    writeFileSync(join(dir, 'inside.sh'), inside(dir));
+  const said = askInside({
+    name: 'l1-gl',
+    full: true,
     // A graphics card without hardware.
-    console = await runInside({ name: 'l1-gl', full: true, modules: ['vgem'], dir });
+    modules: ['vgem'],
+    files: (dir) => ({ 'vm.yaml': VM, 'inside.sh': inside(dir) }),
+    guest: 'painter',
   });
-  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+  const { line } = said;
 
   it('is started with a render node, and its viewer is connected', () => {
-    expect(line('nodes'), console).toContain('renderD128');
-    expect(line('start'), console).toBe('0');
-    expect(line('viewer'), console).toBe('true');
+    expect(line('nodes'), said.console).toContain('renderD128');
+    expect(line('start'), said.console).toBe('0');
+    expect(line('viewer'), said.console).toBe('true');
     // 1 is the main channel, 2 that of the picture.
-    expect(line('channels'), console).toMatch(/^1,2\b/);
-    expect(console).not.toContain('warning: viewer');
+    expect(line('channels'), said.console).toMatch(/^1,2\b/);
+    expect(said.console).not.toContain('warning: viewer');
   });
 
   it('draws what the guest paints', () => {
     const quarter = (640 * 480) / 4;
     const colours = { ff0000: quarter, '00ff00': quarter, '0000ff': quarter, ffffff: quarter };
-    expect(JSON.parse(line('picture') ?? '{}'), console).toEqual(colours);
-    expect(line('stop'), console).toBe('0');
+    expect(JSON.parse(line('picture') ?? '{}'), said.console).toEqual(colours);
+    expect(line('stop'), said.console).toBe('0');
   });
 });

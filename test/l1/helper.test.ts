@@ -1,13 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CHECKOUT } from '../checkout.ts';
-import { writeGuestDisk } from '../guests/boot-sector.ts';
 import { SOURCES, sources } from '../priv/lab.ts';
 import { type Rights, rightsByTable, rightsOf } from '../privilege/table.ts';
-import { MISSING, runInside } from './inside.ts';
+import { askInside, IOMMU } from './answers.ts';
+import { MISSING } from './inside.ts';
 
 /** The disk controller that is handed on, behind a port of its own and so in a group of its own. */
 const CARD = '0000:01:00.0';
@@ -88,80 +86,74 @@ echo "back: $(driver)"
 describe.skipIf(MISSING !== undefined)(
   `a PCI device and a bridge by the helper${MISSING ? ` (left out: ${MISSING})` : ''}`,
   () => {
-    let dir: string;
-    let console = '';
-    const line = (word: string): string | undefined => new RegExp(`^${word}: (.*)$`, 'm').exec(console)?.[1];
-
-    beforeAll(async () => {
-      dir = mkdtempSync(join(tmpdir(), 'ezvm-l1-'));
-      writeFileSync(join(dir, 'vm.yaml'), VM);
-      writeFileSync(join(dir, 'policy'), POLICY);
-      writeGuestDisk(join(dir, 'disk.raw'), 'plain');
-      writeFileSync(join(dir, 'inside.sh'), inside(dir));
-      const policy = '-DEZVM_PRIV_POLICY="/run/ezvm-policy/policy"';
-      execFileSync('cc', [`@${join(SOURCES, 'flags')}`, policy, '-o', join(dir, 'ezvm-priv'), ...sources()]);
-      console = await runInside({
-        name: 'l1-helper',
-        modules: ['nvme', 'vfio_pci', 'vfio_iommu_type1', 'tun', 'bridge', 'vhost_net'],
-        dir,
-        devices: [
-          ...['-device', 'intel-iommu,intremap=on,caching-mode=on'],
-          ...['-device', 'pcie-root-port,id=port1,bus=pcie.0,chassis=1', '-device', 'nvme,bus=port1,serial=ezvm'],
-        ],
-        // Emulated timers come late on a busy machine, and the kernel would give up on them.
-        kernel: 'intel_iommu=on no_timer_check',
-      });
+    const said = askInside({
+      name: 'l1-helper',
+      modules: ['nvme', 'vfio_pci', 'vfio_iommu_type1', 'tun', 'bridge', 'vhost_net'],
+      files: (dir) => ({ 'vm.yaml': VM, policy: POLICY, 'inside.sh': inside(dir) }),
+      guest: 'plain',
+      devices: (dir) => {
+        const policy = '-DEZVM_PRIV_POLICY="/run/ezvm-policy/policy"';
+        execFileSync('cc', [`@${join(SOURCES, 'flags')}`, policy, '-o', join(dir, 'ezvm-priv'), ...sources()]);
+        return [
+          ...IOMMU.devices,
+          '-device',
+          'pcie-root-port,id=port1,bus=pcie.0,chassis=1',
+          '-device',
+          'nvme,bus=port1,serial=ezvm',
+        ];
+      },
+      kernel: IOMMU.kernel,
     });
-    afterAll(() => rmSync(dir, { recursive: true, force: true }));
+    const { line } = said;
 
     it('are refused to those who are not in its group, with what would help', () => {
-      expect(line('before'), console).toBe('nvme');
-      expect(line('stranger'), console).toMatch(/exit 3 $/);
-      expect(line('stranger'), console).toMatch(/vm\.yaml:7:7 .*in use by the host's driver nvme/);
-      expect(line('stranger'), console).toContain('ezvm-priv is for members of the group users only');
+      expect(line('before'), said.console).toBe('nvme');
+      expect(line('stranger'), said.console).toMatch(/exit 3 $/);
+      expect(line('stranger'), said.console).toMatch(/vm\.yaml:7:7 .*in use by the host's driver nvme/);
+      expect(line('stranger'), said.console).toContain('ezvm-priv is for members of the group users only');
     });
 
     it('are refused where the policy does not allow them, with the line that would', () => {
-      expect(line('unbound'), console).toMatch(/exit 3 $/);
-      expect(line('unbound'), console).toContain(`with the line \`allow user:nobody pci ${CARD} ${IDS} bind\``);
-      expect(line('check'), console).toMatch(/no faults exit 0 $/);
+      expect(line('unbound'), said.console).toMatch(/exit 3 $/);
+      expect(line('unbound'), said.console).toContain(`with the line \`allow user:nobody pci ${CARD} ${IDS} bind\``);
+      expect(line('check'), said.console).toMatch(/no faults exit 0 $/);
     });
 
     it('are in the guest of an ordinary user, whose QEMU has no capability and may lock the guest’s memory', () => {
-      expect(line('member'), console).toMatch(/exit 0 $/);
-      expect(line('during'), console).toBe('vfio-pci');
-      expect(line('guest'), console).toBe('EZVM-UP');
-      expect(line('has'), console).toBe(IDS);
+      expect(line('member'), said.console).toMatch(/exit 0 $/);
+      expect(line('during'), said.console).toBe('vfio-pci');
+      expect(line('guest'), said.console).toBe('EZVM-UP');
+      expect(line('has'), said.console).toBe(IDS);
       const user = { uid: 65534, gid: 65534, groups: [100] };
       const rights = (pid: string): Rights => rightsOf(line(`rights of ${pid}`)?.replaceAll('|', '\n') ?? '');
       for (const [index, name] of ['qemu', 'give-back'].entries())
-        expect(rights(line('pids')?.split(' ')[index] ?? ''), console).toEqual(
+        expect(rights(line('pids')?.split(' ')[index] ?? ''), said.console).toEqual(
           rightsByTable('user, by the helper', name, user, rights('self')),
         );
-      expect(line('limit'), console).toMatch(/^1140850688 +1140850688 /);
-      expect([line('tap'), line('vhost')], console).toEqual(['1', '1']);
+      expect(line('limit'), said.console).toMatch(/^1140850688 +1140850688 /);
+      expect([line('tap'), line('vhost')], said.console).toEqual(['1', '1']);
     });
 
     it('are nobody else’s meanwhile', () => {
-      expect(line('node'), console).toBe('root root');
-      expect(line('other'), console).toMatch(/Permission denied/);
+      expect(line('node'), said.console).toBe('root root');
+      expect(line('other'), said.console).toMatch(/Permission denied/);
     });
 
     it('are the host’s again after the VM', () => {
-      expect(line('stop'), console).toMatch(/exit 0 $/);
-      expect(line('after'), console).toBe('nvme (null) 0');
+      expect(line('stop'), said.console).toMatch(/exit 0 $/);
+      expect(line('after'), said.console).toBe('nvme (null) 0');
     });
 
     it('are the host’s again when QEMU ends by itself, with no ezvm there', () => {
-      expect(line('itself'), console).toMatch(/exit 0 $/);
-      expect(line('ended'), console).toBe('nvme');
+      expect(line('itself'), said.console).toMatch(/exit 0 $/);
+      expect(line('ended'), said.console).toBe('nvme');
     });
 
     it('are the host’s again when all was killed and somebody looks', () => {
-      expect(line('again'), console).toMatch(/exit 0 $/);
-      expect(line('killed'), console).toBe('vfio-pci');
-      expect(line('status'), console).toContain('crashed');
-      expect(line('back'), console).toBe('nvme');
+      expect(line('again'), said.console).toMatch(/exit 0 $/);
+      expect(line('killed'), said.console).toBe('vfio-pci');
+      expect(line('status'), said.console).toContain('crashed');
+      expect(line('back'), said.console).toBe('nvme');
     });
   },
 );

@@ -1,10 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CHECKOUT } from '../checkout.ts';
-import { writeGuestDisk } from '../guests/boot-sector.ts';
-import { MISSING, runInside } from './inside.ts';
+import { askInside } from './answers.ts';
+import { MISSING } from './inside.ts';
 
 /** What no machine that tests run on can be relied on to have: a keyboard that nobody needs, and the kernel's own back-end for cards. */
 const VM = `name: vm
@@ -40,34 +37,25 @@ $ezvm stop vm --force; echo "stop: $?"
 describe.skipIf(MISSING !== undefined)(
   `devices that only another machine can spare${MISSING ? ` (left out: ${MISSING})` : ''}`,
   () => {
-    let dir: string;
-    let console = '';
-    const line = (word: string): string | undefined => new RegExp(`^${word}: (.*)$`, 'm').exec(console)?.[1];
-
-    beforeAll(async () => {
-      dir = mkdtempSync(join(tmpdir(), 'ezvm-l1-'));
-      writeFileSync(join(dir, 'vm.yaml'), VM);
-      writeGuestDisk(join(dir, 'disk.raw'), 'plain');
-      writeFileSync(join(dir, 'inside.sh'), inside(dir));
-      console = await runInside({
-        name: 'l1-devices',
-        modules: ['tun', 'vhost_net', 'virtio_input', 'evdev'],
-        dir,
-        devices: ['-device', 'virtio-keyboard-pci'],
-      });
+    const said = askInside({
+      name: 'l1-devices',
+      modules: ['tun', 'vhost_net', 'virtio_input', 'evdev'],
+      files: (dir) => ({ 'vm.yaml': VM, 'inside.sh': inside(dir) }),
+      guest: 'plain',
+      devices: () => ['-device', 'virtio-keyboard-pci'],
     });
-    afterAll(() => rmSync(dir, { recursive: true, force: true }));
+    const { line } = said;
 
     it('are there', () => {
-      expect(line('keyboard'), console).toMatch(/^\/dev\/input\/event\d+$/);
-      expect(console).not.toContain('no module');
+      expect(line('keyboard'), said.console).toMatch(/^\/dev\/input\/event\d+$/);
+      expect(said.console).not.toContain('no module');
     });
 
     it('are the VM’s: a keyboard that both share, and a card whose packets the kernel moves', () => {
-      expect(line('start'), console).toBe('0');
-      expect(line('has'), console).toBe('1 1');
-      expect(line('guest'), console).toBe('EZVM-UP');
-      expect(line('stop'), console).toBe('0');
+      expect(line('start'), said.console).toBe('0');
+      expect(line('has'), said.console).toBe('1 1');
+      expect(line('guest'), said.console).toBe('EZVM-UP');
+      expect(line('stop'), said.console).toBe('0');
     });
   },
 );

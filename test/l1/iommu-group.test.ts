@@ -1,14 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CHECKOUT } from '../checkout.ts';
-import { writeGuestDisk } from '../guests/boot-sector.ts';
-import { MISSING, runInside } from './inside.ts';
+import { askInside, IOMMU } from './answers.ts';
+import { MISSING } from './inside.ts';
 
 /** A disk that the inner machine's own driver uses, and a card with sound, which share a group of the IOMMU. */
 const DEVICES = [
-  ...['-device', 'intel-iommu,intremap=on,caching-mode=on'],
+  ...IOMMU.devices,
   ...['-blockdev', 'null-co,node-name=nothing,size=1048576', '-blockdev', 'null-co,node-name=less,size=1048576'],
   ...['-device', 'pcie-root-port,id=rp1,chassis=1', '-device', 'nvme,serial=1,drive=nothing,bus=rp1'],
   ...['-device', 'pcie-root-port,id=rp2,chassis=2'],
@@ -62,28 +59,19 @@ $ezvm stop vm --force; echo "stop: $?"
 `;
 
 describe.skipIf(MISSING !== undefined)(`where there is an IOMMU${MISSING ? ` (left out: ${MISSING})` : ''}`, () => {
-  let dir: string;
-  let console = '';
-  const line = (word: string): string | undefined => new RegExp(`^${word}: (.*)$`, 'm').exec(console)?.[1];
-
-  beforeAll(async () => {
-    dir = mkdtempSync(join(tmpdir(), 'ezvm-l1-'));
-    writeFileSync(join(dir, 'vm.yaml'), VM);
-    writeGuestDisk(join(dir, 'disk.raw'), 'plain');
-    writeFileSync(join(dir, 'inside.sh'), inside(dir));
-    console = await runInside({
-      name: 'l1-iommu',
-      modules: ['nvme', 'vfio_pci', 'vfio_iommu_type1'],
-      dir,
-      devices: DEVICES,
-      kernel: 'intel_iommu=on no_timer_check',
-    });
+  const said = askInside({
+    name: 'l1-iommu',
+    modules: ['nvme', 'vfio_pci', 'vfio_iommu_type1'],
+    files: (dir) => ({ 'vm.yaml': VM, 'inside.sh': inside(dir) }),
+    guest: 'plain',
+    devices: () => DEVICES,
+    kernel: IOMMU.kernel,
   });
-  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+  const { line } = said;
 
   it('every device that its own driver has is told, each at once', () => {
     const before = line('before')?.split(' / ');
-    expect(before, console).toEqual([
+    expect(before, said.console).toEqual([
       expect.stringMatching(/^pci-driver .*\(1234:1111\) has no driver/),
       expect.stringMatching(/^pci-driver .*host's driver nvme/),
       expect.stringMatching(/^pci-driver .*host's driver nvme/),
@@ -91,18 +79,18 @@ describe.skipIf(MISSING !== undefined)(`where there is an IOMMU${MISSING ? ` (le
   });
 
   it('a device that shares its group with one in use is told', () => {
-    expect(line('alone'), console).toMatch(/^iommu-group-shared .* in use by nvme$/);
+    expect(line('alone'), said.console).toMatch(/^iommu-group-shared .* in use by nvme$/);
   });
 
   it('nothing is told when all is ready, and what a smaller limit or another user lacks', () => {
-    expect(line('ready'), console).toBe('');
-    expect(line('limit'), console).toMatch(/^locked-memory-short .* 1088M .* you may lock 1M$/);
-    expect(line('user'), console).toMatch(/^you may not read and write \/dev\/vfio\/\d+$/);
+    expect(line('ready'), said.console).toBe('');
+    expect(line('limit'), said.console).toMatch(/^locked-memory-short .* 1088M .* you may lock 1M$/);
+    expect(line('user'), said.console).toMatch(/^you may not read and write \/dev\/vfio\/\d+$/);
   });
 
   it('the VM really gets them', () => {
-    expect(line('start'), console).toBe('0');
-    for (const id of ['gpu.0', 'gpu.1', 'pci0.0']) expect(line('devices'), console).toContain(`"${id}"`);
-    expect(line('stop'), console).toBe('0');
+    expect(line('start'), said.console).toBe('0');
+    for (const id of ['gpu.0', 'gpu.1', 'pci0.0']) expect(line('devices'), said.console).toContain(`"${id}"`);
+    expect(line('stop'), said.console).toBe('0');
   });
 });

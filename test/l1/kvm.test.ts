@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CHECKOUT } from '../checkout.ts';
-import { writeGuestDisk } from '../guests/boot-sector.ts';
-import { MISSING, runInside } from './inside.ts';
+import { askInside } from './answers.ts';
+import { MISSING } from './inside.ts';
+
+const VM =
+  'name: vm\ntemplate: other\nprofiles: [headless]\nmemory: 64M\ndisks: [{ file: disk.raw, cache: writeback }]\n';
 
 /** What runs inside: ezvm as on any machine, every answer on the console behind a word that the tests look for. */
 const inside = (dir: string): string => `
@@ -25,38 +25,30 @@ echo "status: $(ezvm status vm)"
 `;
 
 describe.skipIf(MISSING !== undefined)(`where KVM works${MISSING ? ` (left out: ${MISSING})` : ''}`, () => {
-  let dir: string;
-  let console = '';
-  const line = (word: string): string | undefined => new RegExp(`^${word}: (.*)$`, 'm').exec(console)?.[1];
-
-  beforeAll(async () => {
-    dir = mkdtempSync(join(tmpdir(), 'ezvm-l1-'));
-    writeFileSync(
-      join(dir, 'vm.yaml'),
-      'name: vm\ntemplate: other\nprofiles: [headless]\nmemory: 64M\ndisks: [{ file: disk.raw, cache: writeback }]\n',
-    );
-    writeGuestDisk(join(dir, 'disk.raw'), 'plain');
-    writeFileSync(join(dir, 'inside.sh'), inside(dir));
-    console = await runInside({ name: 'l1', modules: ['kvm_amd'], dir });
+  const said = askInside({
+    name: 'l1',
+    modules: ['kvm_amd'],
+    files: (dir) => ({ 'vm.yaml': VM, 'inside.sh': inside(dir) }),
+    guest: 'plain',
   });
-  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+  const { line } = said;
 
   it('the probe says that KVM can be used', () => {
-    expect(line('cpu'), console).toBe('svm');
-    expect(line('kvm'), console).toBe('{"usable":true}');
+    expect(line('cpu'), said.console).toBe('svm');
+    expect(line('kvm'), said.console).toBe('{"usable":true}');
   });
 
   it('auto chooses KVM and the host’s own CPU', () => {
-    expect(line('args'), console).toContain('-accel kvm');
-    expect(line('args'), console).toContain('-cpu host');
+    expect(line('args'), said.console).toContain('-accel kvm');
+    expect(line('args'), said.console).toContain('-cpu host');
   });
 
   it('a guest really runs by KVM, and is stopped in order', () => {
-    expect(line('start'), console).toBe('0');
-    expect(line('guest'), console).toBe('EZVM-UP');
-    expect(line('query'), console).toBe('{"enabled":true,"present":true}');
-    expect(line('stop'), console).toBe('0');
-    expect(line('status'), console).toContain('stopped');
-    expect(line('script'), console).toBe('0');
+    expect(line('start'), said.console).toBe('0');
+    expect(line('guest'), said.console).toBe('EZVM-UP');
+    expect(line('query'), said.console).toBe('{"enabled":true,"present":true}');
+    expect(line('stop'), said.console).toBe('0');
+    expect(line('status'), said.console).toContain('stopped');
+    expect(line('script'), said.console).toBe('0');
   });
 });

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CHECKOUT } from '../checkout.ts';
-import { MISSING, runInside } from './inside.ts';
+import { askInside, IOMMU } from './answers.ts';
+import { MISSING } from './inside.ts';
 
 const WITHOUT =
   MISSING ??
@@ -73,89 +73,85 @@ nodes after
 describe.skipIf(WITHOUT !== undefined)(
   `what setup group installs, on a machine with udev and PAM${WITHOUT ? ` (left out: ${WITHOUT})` : ''}`,
   () => {
-    let dir: string;
-    let console = '';
-    const line = (word: string): string | undefined => new RegExp(`^${word}: (.*)$`, 'm').exec(console)?.[1];
+    const said = askInside({
+      name: 'l1-setup',
+      modules: ['nvme', 'vfio_pci', 'vfio_iommu_type1', 'dm_mod', 'loop', 'virtio_input', 'evdev'],
+      files: (dir) => ({
+        'vm.yaml': VM,
+        'machine.sh': inside(dir),
+        // With a first process whose root is its own: udev does nothing in what looks like a change of root.
+        'inside.sh': `exec unshare --pid --fork --mount-proc sh ${dir}/machine.sh\n`,
+      }),
+      devices: (dir) => {
+        const disks = ['first', 'second', 'third', 'fourth'].flatMap((name, index) => {
+          writeFileSync(join(dir, name), '');
+          truncateSync(join(dir, name), 64 << 20);
+          return [
+            ...['-device', `pcie-root-port,id=${name},bus=pcie.0,chassis=${index + 2}`],
+            ...['-blockdev', `driver=file,node-name=${name}-file,filename=${join(dir, name)}`],
+            ...['-device', `nvme,bus=${name},serial=${name},drive=${name}-file`],
+          ];
+        });
+        return [
+          ...IOMMU.devices,
+          ...['-device', 'pcie-root-port,id=card,bus=pcie.0,chassis=1', '-device', 'e1000e,bus=card'],
+          ...disks,
+          ...['-device', 'virtio-keyboard-pci'],
+        ];
+      },
+      kernel: IOMMU.kernel,
+    });
+    const { line } = said;
     /** Who may what on each device, by its name. */
     const nodes = (when: string): Record<string, string> =>
       Object.fromEntries(
-        [...console.matchAll(new RegExp(`^${when}: /dev/(\\S+) (\\S+ \\d+)$`, 'gm'))].map(([, name, mode]) => [
+        [...said.console.matchAll(new RegExp(`^${when}: /dev/(\\S+) (\\S+ \\d+)$`, 'gm'))].map(([, name, mode]) => [
           name,
           mode,
         ]),
       );
 
-    beforeAll(async () => {
-      dir = mkdtempSync(join(tmpdir(), 'ezvm-l1-'));
-      writeFileSync(join(dir, 'vm.yaml'), VM);
-      writeFileSync(join(dir, 'machine.sh'), inside(dir));
-      // With a first process whose root is its own: udev does nothing in what looks like a change of root.
-      writeFileSync(join(dir, 'inside.sh'), `exec unshare --pid --fork --mount-proc sh ${dir}/machine.sh\n`);
-      const disks = ['first', 'second', 'third', 'fourth'].flatMap((name, index) => {
-        writeFileSync(join(dir, name), '');
-        truncateSync(join(dir, name), 64 << 20);
-        return [
-          ...['-device', `pcie-root-port,id=${name},bus=pcie.0,chassis=${index + 2}`],
-          ...['-blockdev', `driver=file,node-name=${name}-file,filename=${join(dir, name)}`],
-          ...['-device', `nvme,bus=${name},serial=${name},drive=${name}-file`],
-        ];
-      });
-      console = await runInside({
-        name: 'l1-setup',
-        modules: ['nvme', 'vfio_pci', 'vfio_iommu_type1', 'dm_mod', 'loop', 'virtio_input', 'evdev'],
-        dir,
-        devices: [
-          ...['-device', 'intel-iommu,intremap=on,caching-mode=on'],
-          ...['-device', 'pcie-root-port,id=card,bus=pcie.0,chassis=1', '-device', 'e1000e,bus=card'],
-          ...disks,
-          ...['-device', 'virtio-keyboard-pci'],
-        ],
-        kernel: 'intel_iommu=on no_timer_check',
-      });
-    });
-    afterAll(() => rmSync(dir, { recursive: true, force: true }));
-
     it('gives the group the devices that the VMs name and no other, at once and whenever the machine starts', () => {
-      expect(line('setup'), console).toMatch(/^0 /);
+      expect(line('setup'), said.console).toMatch(/^0 /);
       expect(line('setup')).not.toContain('warning');
       const usual = nodes('before');
-      expect(usual, console).toMatchObject({ 'vg0/win-data': 'root:disk 660', 'input/event1': 'root:input 660' });
+      expect(usual, said.console).toMatchObject({ 'vg0/win-data': 'root:disk 660', 'input/event1': 'root:input 660' });
       const given = { ...usual, [`input/${line('keyboard')}`]: 'root:ezvm 660' };
       for (const each of ['vg0/win-data', 'mapper/crypt', 'disk/by-id/nvme-QEMU_NVMe_Ctrl_second', 'loop0'])
         given[each] = 'root:ezvm 660';
-      expect(nodes('rules'), console).toEqual(given);
+      expect(nodes('rules'), said.console).toEqual(given);
       const [group = ''] = Object.keys(nodes('boot')).filter((name) => name.startsWith('vfio/'));
-      expect(nodes('boot'), console).toEqual({ ...given, [group]: 'root:ezvm 660' });
+      expect(nodes('boot'), said.console).toEqual({ ...given, [group]: 'root:ezvm 660' });
     });
 
     it('binds a device that has no driver yet when the machine starts, and takes none from another driver', () => {
-      expect([line('driver before'), line('driver boot')], console).toEqual([' nvme', 'vfio-pci nvme']);
+      expect([line('driver before'), line('driver boot')], said.console).toEqual([' nvme', 'vfio-pci nvme']);
     });
 
     it.skipIf(NO_VERIFY !== undefined)(`is found right by udev${NO_VERIFY ? ` (left out: ${NO_VERIFY})` : ''}`, () => {
-      expect(line('verify'), console).toMatch(/Success: 2\s+Fail:\s+0/);
+      expect(line('verify'), said.console).toMatch(/Success: 2\s+Fail:\s+0/);
     });
 
     it('lets members lock what the guest needs, and others no more than before, as PAM has it', () => {
-      expect(line('alice'), console).toBe('3145728 3145728 alice ezvm ');
-      expect(line('mallory'), console).toBe(line('usual'));
-      expect(line('runuser'), console).toBe('3145728');
+      expect(line('alice'), said.console).toBe('3145728 3145728 alice ezvm ');
+      expect(line('mallory'), said.console).toBe(line('usual'));
+      expect(line('runuser'), said.console).toBe('3145728');
     });
 
     it('lets members open these devices, and nobody else', () => {
-      expect(line('opens alice'), console).toMatch(/^\/dev\/vg0\/win-data \/dev\/vfio\/\d+ $/);
-      expect(line('opens mallory'), console).toBe('');
+      expect(line('opens alice'), said.console).toMatch(/^\/dev\/vg0\/win-data \/dev\/vfio\/\d+ $/);
+      expect(line('opens mallory'), said.console).toBe('');
     });
 
     it('makes the file in memory that a viewer reads', () => {
-      expect(line('shared'), console).toBe('alice:kvm 660');
+      expect(line('shared'), said.console).toBe('alice:kvm 660');
     });
 
     it('is taken back, and the devices are whose they were but for those that VFIO has until the next boot', () => {
-      expect(line('undo'), console).toMatch(/^0 .*everything is as it was/);
+      expect(line('undo'), said.console).toMatch(/^0 .*everything is as it was/);
       expect(line('undo')).toContain('until the next boot');
-      expect(line('left'), console).toBe('');
-      expect(nodes('after'), console).toMatchObject(nodes('before'));
+      expect(line('left'), said.console).toBe('');
+      expect(nodes('after'), said.console).toMatchObject(nodes('before'));
     });
   },
 );

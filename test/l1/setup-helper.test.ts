@@ -1,10 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CHECKOUT } from '../checkout.ts';
-import { writeGuestDisk } from '../guests/boot-sector.ts';
-import { MISSING, runInside } from './inside.ts';
+import { askInside, IOMMU } from './answers.ts';
+import { MISSING } from './inside.ts';
 
 /** The disk controller that is handed on, behind a port of its own and so in a group of its own. */
 const CARD = '0000:01:00.0';
@@ -70,33 +67,26 @@ echo "left: $(diff /run/before /run/after | told)"
 describe.skipIf(MISSING !== undefined)(
   `a PCI device and a bridge by what setup helper installs${MISSING ? ` (left out: ${MISSING})` : ''}`,
   () => {
-    let dir: string;
-    let console = '';
-    const line = (word: string): string | undefined => new RegExp(`^${word}: (.*)$`, 'm').exec(console)?.[1];
-
-    beforeAll(async () => {
-      dir = mkdtempSync(join(tmpdir(), 'ezvm-l1-'));
-      writeFileSync(join(dir, 'vm.yaml'), VM);
-      writeGuestDisk(join(dir, 'disk.raw'), 'plain');
-      writeFileSync(join(dir, 'inside.sh'), inside(dir));
-      console = await runInside({
-        name: 'l1-setup-helper',
-        modules: ['nvme', 'vfio_pci', 'vfio_iommu_type1', 'tun', 'bridge', 'overlay'],
-        dir,
-        devices: [
-          ...['-device', 'intel-iommu,intremap=on,caching-mode=on'],
-          ...['-device', 'pcie-root-port,id=port1,bus=pcie.0,chassis=1', '-device', 'nvme,bus=port1,serial=ezvm'],
-        ],
-        // Emulated timers come late on a busy machine, and the kernel would give up on them.
-        kernel: 'intel_iommu=on no_timer_check',
-      });
+    const said = askInside({
+      name: 'l1-setup-helper',
+      modules: ['nvme', 'vfio_pci', 'vfio_iommu_type1', 'tun', 'bridge', 'overlay'],
+      files: (dir) => ({ 'vm.yaml': VM, 'inside.sh': inside(dir) }),
+      guest: 'plain',
+      devices: () => [
+        ...IOMMU.devices,
+        '-device',
+        'pcie-root-port,id=port1,bus=pcie.0,chassis=1',
+        '-device',
+        'nvme,bus=port1,serial=ezvm',
+      ],
+      kernel: IOMMU.kernel,
     });
-    afterAll(() => rmSync(dir, { recursive: true, force: true }));
+    const { line } = said;
 
     it('allows what the VM wants, by the ids of this machine', () => {
-      expect(line('setup'), console).toMatch(/exit 0 $/);
+      expect(line('setup'), said.console).toMatch(/exit 0 $/);
       expect(line('setup')).not.toContain('warning');
-      expect(line('policy'), console).toBe(
+      expect(line('policy'), said.console).toBe(
         [
           'allow user:alice bridge br0',
           'allow user:alice memlock 1088M',
@@ -107,35 +97,35 @@ describe.skipIf(MISSING !== undefined)(
     });
 
     it('lets the user have both, who gives them back', () => {
-      expect(line('before'), console).toBe('nvme');
-      expect(line('member'), console).toMatch(/exit 0 $/);
-      expect(line('during'), console).toBe('vfio-pci 1');
-      expect(line('stop'), console).toMatch(/exit 0 $/);
-      expect(line('after'), console).toBe('nvme 0');
+      expect(line('before'), said.console).toBe('nvme');
+      expect(line('member'), said.console).toMatch(/exit 0 $/);
+      expect(line('during'), said.console).toBe('vfio-pci 1');
+      expect(line('stop'), said.console).toMatch(/exit 0 $/);
+      expect(line('after'), said.console).toBe('nvme 0');
     });
 
     it('lets sudo have both for that user, whose QEMU has no rights', () => {
-      expect(line('sudo'), console).toMatch(/exit 0 $/);
-      expect(line('sudo during'), console).toBe('vfio-pci 1');
+      expect(line('sudo'), said.console).toMatch(/exit 0 $/);
+      expect(line('sudo during'), said.console).toBe('vfio-pci 1');
       const none = '0000000000000000';
       const uids = Array(4).fill(line('uid')).join(' ');
-      expect(line('who'), console).toBe(
+      expect(line('who'), said.console).toBe(
         `Uid ${uids} CapPrm ${none} CapEff ${none} CapBnd ${none} NoNewPrivs 1 Seccomp 2 `,
       );
     });
 
     it('is not taken back while a VM has a device', () => {
-      expect(line('undo early'), console).toMatch(/devices cannot be given back.*exit 4 $/);
-      expect(line('still'), console).toBe('4750 root:ezvm');
+      expect(line('undo early'), said.console).toMatch(/devices cannot be given back.*exit 4 $/);
+      expect(line('still'), said.console).toBe('4750 root:ezvm');
     });
 
     it('gives both back when the QEMU of sudo is killed', () => {
-      expect(line('killed'), console).toBe('nvme 0');
+      expect(line('killed'), said.console).toBe('nvme 0');
     });
 
     it('is taken back to the byte', () => {
-      expect(line('undo'), console).toMatch(/everything is as it was exit 0 $/);
-      expect(line('left'), console).toBe('');
+      expect(line('undo'), said.console).toMatch(/everything is as it was exit 0 $/);
+      expect(line('left'), said.console).toBe('');
     });
   },
 );

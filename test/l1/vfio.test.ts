@@ -1,10 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CHECKOUT } from '../checkout.ts';
-import { writeGuestDisk } from '../guests/boot-sector.ts';
-import { MISSING, runInside } from './inside.ts';
+import { askInside, IOMMU } from './answers.ts';
+import { MISSING } from './inside.ts';
 
 /** The disk controller that is handed on, behind a port of its own and so in a group of its own. */
 const CARD = '0000:01:00.0';
@@ -70,54 +67,47 @@ echo "after: $(driver)"
 describe.skipIf(MISSING !== undefined)(
   `a PCI device for a member of the group${MISSING ? ` (left out: ${MISSING})` : ''}`,
   () => {
-    let dir: string;
-    let console = '';
-    const line = (word: string): string | undefined => new RegExp(`^${word}: (.*)$`, 'm').exec(console)?.[1];
-
-    beforeAll(async () => {
-      dir = mkdtempSync(join(tmpdir(), 'ezvm-l1-'));
-      writeFileSync(join(dir, 'vm.yaml'), VM);
-      writeGuestDisk(join(dir, 'disk.raw'), 'plain');
-      writeFileSync(join(dir, 'inside.sh'), inside(dir));
-      console = await runInside({
-        name: 'l1-vfio',
-        modules: ['kvm_amd', 'nvme', 'vfio_pci', 'vfio_iommu_type1'],
-        dir,
-        devices: [
-          ...['-device', 'intel-iommu,intremap=on,caching-mode=on'],
-          ...['-device', 'pcie-root-port,id=port1,bus=pcie.0,chassis=1', '-device', 'nvme,bus=port1,serial=ezvm'],
-        ],
-        // Emulated timers come late on a busy machine, and the kernel would give up on them.
-        kernel: 'intel_iommu=on no_timer_check',
-      });
+    const said = askInside({
+      name: 'l1-vfio',
+      modules: ['kvm_amd', 'nvme', 'vfio_pci', 'vfio_iommu_type1'],
+      files: (dir) => ({ 'vm.yaml': VM, 'inside.sh': inside(dir) }),
+      guest: 'plain',
+      devices: () => [
+        ...IOMMU.devices,
+        '-device',
+        'pcie-root-port,id=port1,bus=pcie.0,chassis=1',
+        '-device',
+        'nvme,bus=port1,serial=ezvm',
+      ],
+      kernel: IOMMU.kernel,
     });
-    afterAll(() => rmSync(dir, { recursive: true, force: true }));
+    const { line } = said;
 
     it('is bound by the rule that the setup makes', () => {
-      expect(line('before'), console).toBe('nvme');
-      expect([line('setup'), line('rule'), line('bound')], console).toEqual(['0', CARD, 'vfio-pci']);
+      expect(line('before'), said.console).toBe('nvme');
+      expect([line('setup'), line('rule'), line('bound')], said.console).toEqual(['0', CARD, 'vfio-pci']);
     });
 
     it('is refused to those who are no member, and where too little memory may be locked', () => {
-      expect(line('stranger'), console).toMatch(/exit 3/);
-      expect(line('stranger'), console).toMatch(/you may not read and write \/dev\/vfio\/\d+/);
-      expect(line('short'), console).toMatch(/exit 3/);
-      expect(line('short'), console).toMatch(/you may lock 64K/);
+      expect(line('stranger'), said.console).toMatch(/exit 3/);
+      expect(line('stranger'), said.console).toMatch(/you may not read and write \/dev\/vfio\/\d+/);
+      expect(line('short'), said.console).toMatch(/exit 3/);
+      expect(line('short'), said.console).toMatch(/you may lock 64K/);
     });
 
     it('is in the guest of an ordinary user, whose QEMU has no capability', () => {
-      expect(line('member'), console).toMatch(/exit 0/);
-      expect(line('guest'), console).toBe('EZVM-UP');
-      expect(line('has'), console).toBe('1b36:0010');
-      expect(line('busy'), console).toBe('another VM has IOMMU group');
-      expect(line('who'), console).toBe(
+      expect(line('member'), said.console).toMatch(/exit 0/);
+      expect(line('guest'), said.console).toBe('EZVM-UP');
+      expect(line('has'), said.console).toBe('1b36:0010');
+      expect(line('busy'), said.console).toBe('another VM has IOMMU group');
+      expect(line('who'), said.console).toBe(
         'Uid 65534 65534 65534 65534 CapPrm 0000000000000000 CapEff 0000000000000000 NoNewPrivs 1 Seccomp 2 ',
       );
-      expect(line('stop'), console).toBe('0');
+      expect(line('stop'), said.console).toBe('0');
     });
 
     it('is the host’s again when the setup is undone', () => {
-      expect([line('undo'), line('after')], console).toEqual(['0 0', 'nvme']);
+      expect([line('undo'), line('after')], said.console).toEqual(['0 0', 'nvme']);
     });
   },
 );
