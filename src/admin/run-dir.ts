@@ -42,7 +42,17 @@ export function listRunDirs(runRoot: string): string[] {
  */
 export function ensureRunRoot(runRoot: string): void {
   mkdirSync(runRoot, { recursive: true, mode: 0o700 });
-  const stat = lstatSync(runRoot);
+  refuseForeign(runRoot);
+}
+
+/**
+ * Refuses to believe what lies in a directory that somebody else could change: journals there say which programs to call
+ * and which files to remove. One that is not there says nothing.
+ * @throws EzvmError exit 3
+ */
+export function refuseForeign(runRoot: string): void {
+  const stat = lstatSync(runRoot, { throwIfNoEntry: false });
+  if (!stat) return;
   const uid = process.geteuid?.() ?? stat.uid;
   const wrong = !stat.isDirectory()
     ? 'is not a directory'
@@ -52,9 +62,14 @@ export function ensureRunRoot(runRoot: string): void {
         ? `can be changed by others (mode ${(stat.mode & 0o7777).toString(8)})`
         : undefined;
   if (!wrong) return;
-  throw fault(EXIT.host, 'run-dir-unsafe', `${runRoot} ${wrong}, so ezvm keeps no sockets in it`, {
-    help: `remove it, or set XDG_RUNTIME_DIR to a directory of your own with mode 700`,
-  });
+  throw fault(
+    EXIT.host,
+    'run-dir-unsafe',
+    `${runRoot} ${wrong}, so ezvm keeps nothing in it and believes nothing there`,
+    {
+      help: `remove it, or set XDG_RUNTIME_DIR to a directory of your own with mode 700`,
+    },
+  );
 }
 
 /** Replaces a file as a whole: readers see the old text or the new, and a crash leaves no half of it. */

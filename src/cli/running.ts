@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { refuseForeign } from '../admin/run-dir.ts';
 import { readBootedPlan } from '../admin/state.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { isFileRef, listVmFiles } from '../input/locate.ts';
@@ -12,9 +13,14 @@ export interface VmRef {
   readonly runDir: string;
 }
 
-/** Where this user's VMs have their run directories. */
+/**
+ * Where this user's VMs have their run directories.
+ * @throws EzvmError exit 3 where somebody else could have put something there
+ */
 export function runRoot(context: CliContext): string {
-  return dirsOf(context).run;
+  const { run } = dirsOf(context);
+  refuseForeign(run);
+  return run;
 }
 
 /** The VM that a name or a VM file means. */
@@ -23,10 +29,10 @@ export async function resolveVm(ref: string, context: CliContext): Promise<VmRef
   const name = ref;
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name))
     throw fault(EXIT.usage, 'name-refused', `${JSON.stringify(name)} is no VM name`);
-  const { run: root, config } = dirsOf(context);
+  const root = runRoot(context);
   if (existsSync(`${root}/${name}`)) return { name, runDir: `${root}/${name}` };
   // The file that `ezvm NAME` starts may give its VM another name.
-  const file = listVmFiles(context.cwd, config).find(({ stem }) => stem === name);
+  const file = listVmFiles(context.cwd, dirsOf(context).config).find(({ stem }) => stem === name);
   return file ? resolveFile(file.absolute, context) : { name, runDir: `${root}/${name}` };
 }
 

@@ -250,6 +250,7 @@ export function furnish(plan: Plan, dir: string): void {
     const { path, type } = requirement;
     if (type === 'device') make(path, () => sparse(path, mappedSize(plan, path) ?? 128 * MIB));
     else if (type === 'image') make(path, () => sparse(path, 4 * MIB));
+    else if (type === 'tpm-state') make(path, () => writeFileSync(path, ''));
     else if (type === 'directory') mkdirSync(path, { recursive: true });
     if (
       plan.qemu.options.some(

@@ -49,14 +49,14 @@ describe('what users reported', () => {
     expect([exit, err]).toEqual([1, expect.stringMatching(/^d\.yaml:2:16 {2}qemu\.args: -daemonize/)]);
   });
 
-  it('tells that run directories cannot be looked at', async () => {
+  it('tells that there can be no run directories', async () => {
     const root = join(program.dir, 'home', 'run', 'ezvm');
     mkdirSync(join(root, '..'), { recursive: true });
     // Root may look at anything, but a file is no directory for anybody.
     writeFileSync(root, '');
     expect(await program.run('status').catch(String)).toMatchObject({
       exit: 3,
-      err: expect.stringContaining('cannot be looked at'),
+      err: expect.stringContaining('is not a directory'),
     });
     rmSync(root);
   });

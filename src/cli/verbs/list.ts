@@ -3,6 +3,7 @@ import { EXIT } from '../../core/diagnostic.ts';
 import { listVmFiles } from '../../input/locate.ts';
 import { dirsOf } from '../dirs.ts';
 import { OWNER_FLAG } from '../roots-flags.ts';
+import { runRoot } from '../running.ts';
 import { JSON_FLAG, type Verb } from '../verb.ts';
 
 export const verb: Verb = {
@@ -14,7 +15,7 @@ export const verb: Verb = {
   words: [0, 0],
   async run(_, flags, context) {
     const dirs = dirsOf(context);
-    const running = new Map((await statusOfAll(dirs.run)).map((status) => [status.name, status]));
+    const running = new Map((await statusOfAll(runRoot(context))).map((status) => [status.name, status]));
     const rows = listVmFiles(context.cwd, dirs.config).map(({ stem, shown, absolute }) => {
       // The file may give its VM another name than its own.
       const status = [...running.values()].find(({ file }) => file === absolute);
