@@ -55,6 +55,28 @@ describe('a program that is run once', () => {
     expect(lab.leftovers()).toEqual([]);
   });
 
+  it('that never ends is ended', async () => {
+    await expect(launch(plan(`echo still busy; sleep 600; : ${lab.dir}/`))).rejects.toMatchObject({
+      exit: 3,
+      message: 'maker did not end within 30 s: still busy',
+    });
+    expect(existsSync(to)).toBe(false);
+    expect(lab.leftovers()).toEqual([]);
+  });
+
+  it('runs once also for VMs that start at the same moment', async () => {
+    const script = `echo . >>${lab.dir}/runs; mkdir ${lab.dir}/busy && sleep 0.3 && rmdir ${lab.dir}/busy && echo whole >${from}`;
+    const vms = ['one', 'two', 'three'].map((name) => {
+      const { steps } = plan(script);
+      return buildPlan(lab, { name, steps });
+    });
+    await Promise.all(vms.map((vm) => launch(vm)));
+    expect(readFileSync(join(lab.dir, 'runs'), 'utf8')).toBe('.\n');
+    expect(readFileSync(to, 'utf8')).toBe('whole\n');
+    for (const { vm } of vms) await stop(vm, { force: true });
+    expect(lab.leftovers()).toEqual([]);
+  });
+
   it('that hangs can be interrupted, and is gone', async () => {
     mkdirSync(lab.runRoot, { mode: 0o700 });
     const abort = new AbortController();
