@@ -77,13 +77,13 @@ static void note(const struct request *request, const struct grant *grant, const
   }
 }
 
-int take_grants(struct request *request) {
+int take_grants(const struct policy *policy, struct request *request) {
   /* PCI last: the rest goes by itself when this process ends. */
   for (unsigned i = 0; i < request->count; i++) {
     int code = take_grant(&request->grants[i]);
     if (code != DONE) return code;
   }
-  int code = take_pci(request, devices);
+  int code = take_pci(policy, request, devices);
   if (code != DONE) return code;
   for (unsigned i = 0; i < request->count; i++) note(request, &request->grants[i], &devices[i]);
   audit("runs %s", request->program[0]);

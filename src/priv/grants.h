@@ -9,6 +9,6 @@
  * kernel decides; changes nothing else. Gives the first refusal's code. */
 int decide_grants(const struct policy *policy, struct request *request);
 /* After decide_grants(). What was changed is put back when a part of it fails. */
-int take_grants(struct request *request);
+int take_grants(const struct policy *policy, struct request *request);
 
 #endif

@@ -76,7 +76,7 @@ int main(int argc, char **argv) {
   if (code == DONE) code = load_policy(&policy);
   if (code == DONE && request.verb == CHECK) finish(check());
   if (code == DONE) code = decide_grants(&policy, &request);
-  if (code == DONE) code = take_grants(&request);
+  if (code == DONE) code = take_grants(&policy, &request);
   if (code != DONE) finish(code);
   run_program(&request);
 }

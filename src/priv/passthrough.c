@@ -108,8 +108,10 @@ static void close_handed(struct request *request) {
   request->iommu.opened = -1;
 }
 
-int take_pci(struct request *request, const struct pci_device *devices) {
+int take_pci(const struct policy *policy, struct request *request, const struct pci_device *devices) {
   int code = lock_groups(request, devices);
+  for (unsigned i = 0; i < request->count && code == DONE; i++)
+    if (request->grants[i].kind == PCI) code = check_group(policy, request, &devices[i]);
   if (code != DONE || record_count == 0) return code;
   code = write_records(request, devices);
   for (unsigned i = 0; i < request->count && code == DONE; i++)

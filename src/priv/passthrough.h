@@ -8,7 +8,7 @@
 
 /* Takes every PCI device of a request. `devices` has what is known of each, by the grants' order. When it fails, all is
  * as it was. The records stay locked until this process runs the program. */
-int take_pci(struct request *request, const struct pci_device *devices);
+int take_pci(const struct policy *policy, struct request *request, const struct pci_device *devices);
 /* Gives back what a record says and clears it. */
 int release_record(struct record *record);
 

@@ -128,7 +128,7 @@ static int check_member(const struct policy *policy, const struct request *reque
                         "the VM, or put the card in another slot", device->address, device->group, other, member.driver);
 }
 
-static int check_group(const struct policy *policy, const struct request *request, const struct pci_device *device) {
+int check_group(const struct policy *policy, const struct request *request, const struct pci_device *device) {
   char path[SYSFS_ROOM];
   int code = DONE;
   struct listing list;

@@ -29,5 +29,7 @@ bool read_pci_device(const char *address, struct pci_device *device);
 /* Decides about one device; fills `device`. Changes nothing. */
 int check_pci(const struct policy *policy, const struct request *request, const struct grant *grant,
               struct pci_device *device);
+/* Whether the rest of its IOMMU group may come along with a device; others may change that until the group is locked. */
+int check_group(const struct policy *policy, const struct request *request, const struct pci_device *device);
 
 #endif

@@ -9,6 +9,7 @@ import {
   readlinkSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
@@ -303,6 +304,31 @@ describe.skipIf(!CAN)(`a PCI device (in a tree like sysfs)${WHY}`, () => {
       `shares IOMMU group 7 with ${PART}, which line 4 of the policy denies; put the card in another slot`,
     );
     expect(code).toBe(77);
+    expect(pci.done).toEqual([]);
+  });
+
+  it('is looked at again with its group once nobody else can change that', async () => {
+    pci.add(PART, { ids: '10de:0001', driver: null });
+    mkdirSync(lab.path('run/ezvm-priv'), { mode: 0o700 });
+    const file = lab.path('run/ezvm-priv/group-7');
+    writeFileSync(file, '', { mode: 0o600 });
+    const other = spawn('flock', [file, 'sh', '-c', 'echo; exec cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    children.push(other);
+    await once(other.stdout, 'data');
+    const start = lab.start(run(`--pci=${CARD}`));
+    children.push(start);
+    let said = '';
+    start.stderr?.on('data', (text) => {
+      said += text;
+    });
+    const fds = `/proc/${start.pid}/fd`;
+    const waits = () => spawnSync('ls', ['-l', fds], { encoding: 'utf8' }).stdout.includes('group-7');
+    while (start.exitCode === null && !waits()) await setImmediate();
+    symlinkSync('../../drivers/vfio-pci', lab.path('sys/bus/pci/devices', PART, 'driver'));
+    const gone = once(start, 'close');
+    await stop(other);
+    expect(await gone).toEqual([77, null]);
+    expect(said).toContain(`with ${PART}, which is bound to vfio-pci`);
     expect(pci.done).toEqual([]);
   });
 
