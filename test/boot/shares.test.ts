@@ -39,17 +39,18 @@ afterEach(async () => {
 });
 
 const MOUNTS = {
-  virtiofs: (tag: string) => `mount -t virtiofs ${tag} /mnt`,
-  'virtio-9p': (tag: string) => `mount -t 9p -o trans=virtio,version=9p2000.L ${tag} /mnt`,
+  virtiofs: (tag: string) => `mkdir -p /mnt/${tag} && mount -t virtiofs ${tag} /mnt/${tag}`,
+  'virtio-9p': (tag: string) =>
+    `mkdir -p /mnt/${tag} && mount -t 9p -o trans=virtio,version=9p2000.L ${tag} /mnt/${tag}`,
 };
 
 /** The guest mounts what it is told to, tells what is in the file `host` and whose that is, and writes the file `guest`. */
 function visit(tag: string, mount: string): string {
   return `${mount}
-echo "${tag} read: $(cat /mnt/host)"
-echo "${tag} owner: $(stat -c %u /mnt/host)"
-if echo "by ${tag}" >/mnt/guest; then echo "${tag} write: done"; else echo "${tag} write: refused"; fi
-umount /mnt
+echo "${tag} read: $(cat /mnt/${tag}/host)"
+echo "${tag} owner: $(stat -c %u /mnt/${tag}/host)"
+if echo "by ${tag}" >/mnt/${tag}/guest; then echo "${tag} write: done"; else echo "${tag} write: refused"; fi
+umount /mnt/${tag}
 `;
 }
 
@@ -66,7 +67,7 @@ describe.skipIf(NO_GUEST !== undefined)(`folders of the host${NO_GUEST ? ` (left
         const mount = MOUNTS[type];
         const tags = ['share0', 'my-tag', ...(readOnly ? ['locked'] : []), ...(owned ? ['owned'] : [])];
         machine = scripted(
-          `mkdir /mnt\n${tags.map((tag) => visit(tag, mount(tag))).join('')}`,
+          `${tags.map((tag) => visit(tag, mount(tag))).join('')}`,
           `shares:\n  - { type: ${type}, path: 'a, "b"'${settings} }\n  - { type: ${type}, path: tagged, tag: my-tag${settings} }\n${locked}${mapped}`,
         );
         for (const name of ['a, "b"', 'tagged', 'locked', 'owned']) machine.write(`${name}/host`, `from ${name}\n`);
