@@ -92,7 +92,7 @@ describe.skipIf(LACKING !== undefined)(`Looking Glass${LACKING ? ` (left out: ${
   it('shows what the host application sends, in memory that is its own user’s alone', async () => {
     const memory = memoryFile();
     const desk = await open(memory);
-    expect(await start(desk)).not.toContain('looking-glass');
+    expect(await start(desk)).not.toContain('looking-glass-client');
     const { size, mode, uid } = statSync(memory);
     expect([size, mode & 0o777, uid]).toEqual([32 * MIB, 0o600, UID ?? process.getuid?.()]);
     // Until the host application answers, the client shows the emulated card, by SPICE.
