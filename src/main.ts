@@ -1,6 +1,6 @@
 import { fstatSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { CliContext } from './cli/context.ts';
+import { type CliContext, SHOWN } from './cli/context.ts';
 import { printDiagnostics } from './cli/print/diagnostics.ts';
 import { run } from './cli/run.ts';
 import { type Diagnostic, EXIT, EzvmError, fault } from './core/diagnostic.ts';
@@ -33,7 +33,7 @@ function makeContext(dist: string): CliContext {
   const root = dirname(dist);
   const { env } = process;
   const cwd = workingDirectory();
-  const interactive = isTerminal(2);
+  const interactive = isTerminal(2) || env[SHOWN] === '1';
   const colour = interactive && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
   const source = (file: string): string | undefined =>
     readSource(file.startsWith('templates/') ? `${root}/${file}` : resolve(cwd, file));

@@ -16,7 +16,7 @@ export interface MonitorTerminal {
 }
 
 /** Ctrl-], as telnet has it: QEMU's line editor uses the other control keys. */
-const LEAVE = 0x1d;
+export const LEAVE = 0x1d;
 const PATIENCE = 5000;
 
 /**

@@ -1,5 +1,8 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
 
+/** The variable set for an ezvm whose output another, root's, writes to a terminal. */
+export const SHOWN = 'EZVM_SHOWN';
+
 /** What a verb may use of the process it runs in. */
 export interface CliContext {
   /** Where the package lies, with `templates/` in it. */

@@ -11,9 +11,10 @@ import { isFileRef, locate } from '../input/locate.ts';
 import { followRootsFile, followRootsPath } from '../input/trust.ts';
 import { closeHanded, type Handed, openDescriptors } from '../launch/descriptor.ts';
 import type { Descriptor } from '../plan/plan.ts';
-import type { CliContext } from './context.ts';
+import { type CliContext, SHOWN } from './context.ts';
 import { ezvmArgv } from './ezvm-argv.ts';
 import { makePlan } from './pipeline.ts';
+import { closeInput, relayInput, relayOutput } from './relay.ts';
 import { runRoot } from './running.ts';
 import type { Flags } from './verb.ts';
 
@@ -147,7 +148,7 @@ async function become(
   target: Account,
   words: readonly string[],
   start: Prepared & { handed: readonly Handed[]; environment: Record<string, string> },
-  { cwd, dist, ...context }: CliContext,
+  context: CliContext,
 ): Promise<number> {
   const missing = [SETPRIV, PRLIMIT].find((path) => !existsSync(path));
   if (missing !== undefined)
@@ -169,23 +170,39 @@ async function become(
     '--inh-caps=-all',
     '--ambient-caps=-all',
     ...confined,
-    ...ezvmArgv({ cwd, dist, ...context }),
+    ...ezvmArgv(context),
     ...words,
   ];
   closeStrays();
+  // Of other verbs' input nothing may go to a user whom it was not typed for.
+  const typed = words[0] === 'monitor' && words.length === 2;
   const child = spawn(program, args, {
-    cwd,
+    cwd: context.cwd,
     // In a session of its own: what shares root's terminal can type in it.
     detached: true,
-    env: { ...start.environment, ...(inherited.length > 0 && { [INHERITED]: JSON.stringify(inherited) }) },
-    stdio: ['inherit', 'inherit', 'inherit', ...start.handed.map(({ from }) => from)],
+    env: {
+      ...start.environment,
+      ...(context.interactive && { [SHOWN]: '1' }),
+      ...(inherited.length > 0 && { [INHERITED]: JSON.stringify(inherited) }),
+    },
+    // Who has the terminal open reads what root types.
+    stdio: [typed ? 'pipe' : 'ignore', 'pipe', 'pipe', ...start.handed.map(({ from }) => from)],
   });
-  // The child is the one that knows what to do.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void child.kill(signal));
-  return new Promise((resolve, reject) => {
+  relayOutput(child, context);
+  // The child is the one that knows what to do; once it is gone, what it left behind need not be waited for.
+  const pass = (signal: NodeJS.Signals): void => {
+    if (child.kill(signal)) return;
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => pass(signal));
+  const ended = new Promise<number>((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
+    child.once('close', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
   });
+  if (!child.stdin) return ended;
+  relayInput(child.stdin);
+  return ended.finally(closeInput);
 }
 
 /** What a login of the target would have, and how its desktop is found; of root's environment only what shows texts. */

@@ -24,6 +24,8 @@ export async function attend(start: Start, progress: (text: string) => void = ()
   let pressing: NodeJS.Timeout | undefined;
   let asked = 0;
   const ask = (): void => {
+    // What is left to tidy up is done to its end.
+    if (child.exit()) return;
     asked++;
     if (asked === 1) {
       progress(`shutting ${plan.vm.name} down; a second signal ends it at once`);
@@ -50,9 +52,9 @@ export async function attend(start: Start, progress: (text: string) => void = ()
     return exit.code ?? 128 + (exit.signal ? constants.signals[exit.signal] : 0);
   } finally {
     clearInterval(pressing);
-    for (const signal of signals) process.off(signal, ask);
     for (const other of start.children) other.release();
     await tidy(plan.vm.name, plan.vm.runDir);
+    for (const signal of signals) process.off(signal, ask);
   }
 }
 

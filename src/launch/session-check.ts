@@ -40,5 +40,5 @@ const NO_HANDLER: SessionFault = {
 
 const NO_TERMINAL: SessionFault = {
   message: 'it draws on the terminal, and a VM in the background has none',
-  help: 'start it in a terminal with --foreground, and its output not redirected',
+  help: 'start it in a terminal with --foreground, not as root, and its output not redirected',
 };

@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { writeGuestDisk } from '../guests/boot-sector.ts';
 import { until } from '../launch/plan-builder.ts';
 import { MISSING, type Person, Town } from './people.ts';
@@ -119,7 +119,9 @@ describe.skipIf(MISSING !== undefined)(`sudo ezvm${MISSING ? ` (left out: ${MISS
   it('runs all of it out of reach of root’s terminal, and hears what that hears', async () => {
     const [program = '', ...words] = town.ezvm('start', '--foreground', town.rootsFile('vm.yaml', vmFile()));
     const env = { ...town.built.env, SUDO_UID: String(alice.uid) };
-    const root = spawn(program, words, { env, stdio: 'ignore' });
+    const terminal = openSync(town.rootsFile('terminal', ''), 'a+');
+    onTestFinished(() => closeSync(terminal));
+    const root = spawn(program, words, { env, stdio: [terminal, terminal, terminal] });
     let code: number | null | undefined;
     root.once('exit', (exit) => {
       code = exit;
@@ -130,12 +132,43 @@ describe.skipIf(MISSING !== undefined)(`sudo ezvm${MISSING ? ` (left out: ${MISS
       .replace(/^.*\) /, '')
       .split(' ');
     expect(session).toBe(child);
+    const files = [0, 1, 2].map((fd) => readlinkSync(`/proc/${child}/fd/${fd}`));
+    expect(files).toEqual([
+      '/dev/null',
+      expect.stringMatching(/^(pipe|socket):/),
+      expect.stringMatching(/^(pipe|socket):/),
+    ]);
     // The first signal asks the guest, the second ends QEMU, a third kills it.
+    let asked = 0;
     await until('its end', () => {
-      root.kill('SIGINT');
+      if (asked++ < 3) root.kill('SIGINT');
       return code !== undefined;
     });
     expect([0, 137]).toContain(code);
+  });
+
+  it('passes on what is typed at the monitor, and only that', () => {
+    expect(town.sudo(alice, 'start', town.rootsFile('vm.yaml', vmFile())).exit).toBe(0);
+    const run = (...words: string[]): ReturnType<typeof spawnSync> =>
+      spawnSync('sh', ['-c', '"$@"; cat', 'sh', ...town.ezvm(...words)], {
+        env: { ...town.built.env, SUDO_UID: String(alice.uid) },
+        input: 'info version\n',
+      });
+    expect(String(run('monitor', 'vm').stdout)).toMatch(/info version[\s\S]*\d+\.\d+\.\d+/);
+    expect(String(run('status', 'vm').stdout)).toMatch(/\ninfo version\n$/);
+  });
+
+  it('tells what its user’s ezvm tells, in colour where root has a terminal', () => {
+    const argv = town.ezvm('start', '--foreground', town.rootsFile('vm.yaml', `${vmFile()}nonsense: 1\n`));
+    const line = argv.map((word) => `'${word}'`).join(' ');
+    const { stdout, status } = spawnSync('script', ['-qec', line, '/dev/null'], {
+      env: { ...town.built.env, SUDO_UID: String(alice.uid), TERM: 'xterm' },
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    expect(stdout).toContain('nonsense');
+    expect(stdout).toContain('\u001b[');
+    expect(status).toBe(1);
   });
 
   it('is not for those who are not root', () => {

@@ -1,5 +1,6 @@
 import { attachMonitor, runMonitor } from '../../admin/monitor.ts';
 import { EXIT } from '../../core/diagnostic.ts';
+import { SHOWN } from '../context.ts';
 import { bootedVm } from '../running.ts';
 import type { Verb } from '../verb.ts';
 
@@ -17,7 +18,7 @@ export const verb: Verb = {
       context.out(await runMonitor(vm, command.join(' ')));
       return EXIT.ok;
     }
-    if (process.stdin.isTTY) context.err(`monitor of ${vm.name}; leave it with Ctrl-]\n`);
+    if (process.stdin.isTTY || context.env[SHOWN] === '1') context.err(`monitor of ${vm.name}; leave it with Ctrl-]\n`);
     await attachMonitor(vm, { input: process.stdin, output: process.stdout });
     return EXIT.ok;
   },
