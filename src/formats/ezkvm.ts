@@ -21,6 +21,17 @@ const SHARED: { readonly [section: string]: readonly string[] } = {
   network: ['x550vf'],
 };
 
+/** Keys in those sections that only ezkvm's files have. */
+const THEIR_KEYS = [
+  'vm_id',
+  'host_id',
+  'pci_address',
+  'upscript',
+  'driver',
+  'extra_netdev_options',
+  'extra_device_options',
+];
+
 /**
  * Whether a file is one of ezkvm's: by its sections, by words in the others that only ezkvm knows, or because it says
  * nothing, which only ezkvm takes for a VM.
@@ -38,10 +49,14 @@ export function isEzkvm(doc: SourceDoc): boolean {
 
 function isSpelledSo(section: string, node: SourceNode): boolean {
   if (node.kind === 'list') return node.items.some((item) => isSpelledSo(section, item));
-  const type = node.kind === 'map' ? entryOf(node, 'type')?.node : undefined;
+  if (node.kind !== 'map') return false;
+  if (THEIR_KEYS.some((key) => entryOf(node, key))) return true;
+  const functions = entryOf(node, 'pci')?.node;
+  if (functions?.kind === 'list' && isSpelledSo(section, functions)) return true;
+  const type = entryOf(node, 'type')?.node;
   if (type?.kind === 'scalar') return SHARED[section]?.includes(String(type.value)) === true;
   // Without a type ours is a socket, which has no port.
-  return section === 'spice' && node.kind === 'map' && entryOf(node, 'port') !== undefined;
+  return section === 'spice' && entryOf(node, 'port') !== undefined;
 }
 
 /**

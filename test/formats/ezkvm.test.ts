@@ -45,7 +45,7 @@ function outcome(text: string): Outcome {
   const all = [...diagnostics, ...collected.diagnostics, ...validated.diagnostics, ...assembled.diagnostics];
   return {
     notes: all.filter(({ severity }) => severity === 'note'),
-    warnings: all.filter(({ code, severity }) => code === 'key-unknown' && severity === 'warning'),
+    warnings: all.filter(({ code, severity }) => /^(key-unknown|option-ignored)$/.test(code) && severity === 'warning'),
     faults: all.filter(({ severity }) => severity === 'error'),
     plan: assembled.plan,
     options: assembled.plan.qemu.options.map((option) =>
@@ -82,6 +82,11 @@ describe('a file is one of ezkvm’s', () => {
     'display: { type: remote-viewer }\nspice:',
     'spice: { addr: 127.0.0.1, port: 5901 }',
     'network: [{ type: x550vf, pci: "0000:05:10.0" }]',
+    'gpu: { type: passthrough, pci: [{ vm_id: "0.0", host_id: "03:00.0" }] }',
+    'gpu: { type: virtio-vga-gl, pci_address: 0x2 }',
+    'network: [{ type: tap, ifname: tap1, upscript: /a, downscript: /b }]',
+    'network: [{ type: bridge, driver: e1000 }]',
+    'network: [{ type: bridge, extra_device_options: ["mtu=9000"] }]',
     'system: &s\n  cpu: { cores: 2 }\n',
   ])('by its sections, or by none: %j', (text) => expect(isEzkvm(parse(text, 'f').doc)).toBe(true));
 
@@ -351,6 +356,33 @@ describe('storage', () => {
       '  - { type: scsi-hd, file: /a, rotation_rate: 7200, extra_drive_options: ["cache=unsafe", "file.locking=off,werror=stop"], extra_device_options: [vendor=ACME, bootindex=7] }\n';
     expect(drive(text)[0]).toMatch(/cache\.no-flush=on,file\.driver=file.*file\.locking=off/);
     expect(device(text)[1]).toMatch(/bootindex=7,werror=stop,vendor=ACME,rotation_rate=7200/);
+  });
+});
+
+describe('drive options', () => {
+  it('that are limits are ours', () => {
+    const options = optionsOf(
+      'storage: [{ type: virtio-blk-pci, file: /a, extra_drive_options: ["bps=1000000,bps_rd_max=0", "iops_wr_max_length=3,iops_wr_max=90,iops_wr=40", throttling.bps-total-max=2000000, iops_size=4096] }]',
+      /throttle/,
+    ).join('\n');
+    for (const [name, value] of Object.entries({
+      'bps-total': 1000000,
+      'iops-write': 40,
+      'iops-write-max': 90,
+      'iops-write-max-length': 3,
+      'bps-total-max': 2000000,
+      'iops-size': 4096,
+    }))
+      expect(options).toMatch(new RegExp(`"${name}":${value}[,}]`));
+    expect(options).not.toContain('bps-read');
+  });
+
+  it('that change nothing are passed over with a warning', () => {
+    const { faults, warnings } = outcome(
+      'storage: [{ type: scsi-hd, file: /a, extra_drive_options: [copy-on-read=on] }]',
+    );
+    expect(faults).toEqual([]);
+    expect(places(warnings)).toEqual(['1:60 option-ignored']);
   });
 });
 

@@ -109,6 +109,7 @@ function cdrom(item: Reader, drive: Drive, index: number, out: Translation): Val
 
 function common(item: Reader, drive: Drive): Values {
   return {
+    ...drive.limits,
     boot: drive.param('boot') ?? item.text('boot_index'),
     'read-only': drive.param('read-only'),
     aio: drive.param('aio'),
@@ -138,27 +139,50 @@ function tellOfFormat(file: ScalarNode | undefined, format: ScalarNode | undefin
 /** Settings of the drive itself that have a key of their own. */
 interface Drive {
   readonly param: (key: string) => ScalarNode | undefined;
+  /** How much it may do in a second, by our names. */
+  readonly limits: Values;
 }
 
 const PARAMS = ['format', 'discard', 'detect-zeroes', 'cache', 'aio', 'serial', 'read-only'];
 const OF_DEVICE = ['werror', 'rerror', 'logical_block_size', 'physical_block_size'];
 /** What -drive can do by itself and a block device only with others around it. */
 const REFUSED = /^(snapshot|throttling\..*|iops.*|bps.*|copy-on-read|if|id|index|media|bus|unit)$/;
+/** Of those, what changes nothing that a guest sees: a drive that a -device names has its place from that. */
+const IDLE = ['copy-on-read', 'index', 'bus', 'unit'];
+/** How -drive spells its limits: `bps`, `iops_rd_max`, `throttling.bps-total-max-length`. */
+const OLD_LIMIT = /^(bps|iops)(_rd|_wr)?(_max)?(_max_length)?$/;
+const NEW_LIMIT = /^throttling\.((?:bps|iops)-(?:total|read|write)(?:-max(?:-length)?)?)$/;
+
+/** A limit of -drive's, by the name that ours has. */
+function limitOf(name: string): string | undefined {
+  if (/^(iops_size|throttling\.iops-size)$/.test(name)) return 'iops-size';
+  const [whole, what, way = '', max = '', length = ''] = OLD_LIMIT.exec(name) ?? [];
+  if (whole === undefined) return NEW_LIMIT.exec(name)?.[1];
+  const ways: { readonly [way: string]: string } = { '': 'total', _rd: 'read', _wr: 'write' };
+  return `${what}-${ways[way]}${max}${length}`.replaceAll('_', '-');
+}
 
 function driveOptions(item: Reader, out: Translation): Drive {
   const index = /\[(\d+)\]$/.exec(item.path)?.[1];
   const given = new Map<string, ScalarNode>();
+  const limits: Record<string, ScalarNode> = {};
   for (const { key, node } of extraOptions(item, 'extra_drive_options', out)) {
     const name = key === 'readonly' ? 'read-only' : key;
+    const limit = limitOf(name);
     if (PARAMS.includes(name)) given.set(name, node);
     else if (OF_DEVICE.includes(name)) out.patch(`device:disk${index}-device`, name, node);
+    else if (limit !== undefined) {
+      // Nought is no limit to -drive.
+      if (Number(node.value) !== 0) limits[limit] = node;
+    } else if (IDLE.includes(name))
+      out.warn('option-ignored', node.at, `${item.path}: ezvm passes over the drive option ${name}`, 'leave it out');
     else if (REFUSED.test(name)) refuseOption(item, { key, node }, out);
     else out.patch(`blockdev:disk${index}`, name, node);
   }
   for (const { key, node } of extraOptions(item, 'extra_device_options', out))
     if (key === 'bootindex') given.set('boot', node);
     else out.patch(`device:disk${index}-device`, key, node);
-  return { param: (key) => given.get(key) };
+  return { param: (key) => given.get(key), limits };
 }
 
 function refuseOption(item: Reader, { key, node }: ExtraOption, out: Translation): void {
