@@ -28,7 +28,13 @@ import { findHandedTwice, vfioRequirements } from './handed.ts';
 import { helperWords, leaveToHelper, planGivingBack, planHelper, tellOfHelper } from './helper.ts';
 import { findSameIdentifiers } from './identity.ts';
 import { findBrokenPages, findNodeFaults, findPlugFaults, hugePageRequirements } from './memory.ts';
-import { findOutsiders, findPortClashes, linkRequirements, networkRequirements } from './network.ts';
+import {
+  findOutsiders,
+  findPortClashes,
+  findSharedAddresses,
+  linkRequirements,
+  networkRequirements,
+} from './network.ts';
 import { passwordsOf } from './passwords.ts';
 import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
 import { confineQemu, confineSidecar } from './privileges.ts';
@@ -147,6 +153,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   );
   findPortClashes(requirements, report);
   findOutsiders(devices, report);
+  findSharedAddresses(devices, report);
   const handed = handOver(options, descriptors);
   const relaxed = findRelaxations(options, spec.qemu.args, facts);
   const opened = leaveToHelper(handed.descriptors, relaxed, facts);

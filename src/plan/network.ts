@@ -152,6 +152,45 @@ export function findOutsiders(devices: readonly PlannedDevice[], report: (diagno
   }
 }
 
+/** Of QEMU's own network, where nothing is said: the host's part of each address, cut to what the network has (libslirp). */
+const USUAL_HOSTS = { host: 0x0202, dns: 0x0203, dhcpstart: 0x020f };
+
+/** What QEMU's own router must not have at one address, with the words for it; the former is the first to be told. */
+const APART = [
+  ['dns', 'host', "the router's own address"],
+  ['dhcpstart', 'host', "the router's own address"],
+  ['dhcpstart', 'dns', 'that of the name server'],
+] as const;
+
+/** Addresses of QEMU's own router that are one, which it refuses; a small network has no room for the usual ones. */
+export function findSharedAddresses(devices: readonly PlannedDevice[], report: (diagnostic: Diagnostic) => void): void {
+  for (const device of devices) {
+    if (device.section !== 'network' || device.template.type !== 'user') continue;
+    const net = param<string>(device, 'net') ?? '10.0.2.0/24';
+    const [base = '', bits = ''] = net.split('/');
+    const size = 2 ** (32 - Number(bits));
+    const first = Math.floor(numberOf(base) / size) * size;
+    const placeOf = (key: keyof typeof USUAL_HOSTS): number => {
+      const address = param<string>(device, key);
+      return address === null ? first + (USUAL_HOSTS[key] % size) : numberOf(address);
+    };
+    const clash = APART.find(([one, other]) => placeOf(one) === placeOf(other));
+    if (!clash) continue;
+    const said = clash.slice(0, 2).find((key) => param(device, key) !== null);
+    report({
+      severity: 'error',
+      code: 'combination-refused',
+      message:
+        said === undefined
+          ? `${device.id}.net is ${net}, which is too small for a router, a name server and a guest`
+          : `${device.id}.${said} is ${param(device, said)}, ${said === clash[0] ? clash[2] : `where ${clash[0]} is as well`}`,
+      origin: device.params[said ?? 'net']?.origin ?? device.origin,
+      help:
+        said === undefined ? 'choose a larger one, such as 192.168.76.0/24' : 'choose another address of that network',
+    });
+  }
+}
+
 /** An IPv4 address as the number that it is. */
 function numberOf(address: string): number {
   return address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0);
