@@ -75,7 +75,7 @@ export function findBrokenPages(
       const nearest = [below, below + step].filter((size) => size > 0).map(formatSize);
       report({
         severity: 'error',
-        code: 'value-wrong',
+        code: 'combination-refused',
         message: `${device.id}.${name} is ${formatSize(bytes)}; QEMU wants a multiple of ${formatSize(step)} here`,
         origin: device.params[name]?.origin ?? device.origin,
         help: `the nearest are ${nearest.join(' and ')}`,
