@@ -17,8 +17,9 @@ const PATIENCE = 30_000;
  * @throws EzvmError exit 3 with what it said last
  */
 export async function runOnce(start: Start, step: RunOnce): Promise<void> {
-  const { makes, help, origin } = step;
+  const { folder, makes, help, origin } = step;
   if (isMade(makes.to)) return;
+  if (folder !== undefined) mkdirSync(dirname(makes.to), { recursive: true, mode: 0o700 });
   const turn = openSync(dirname(makes.to), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     const has = poll(() => tryFlock(turn, makes.to), PATIENCE, start.interruption.race(new Promise(() => {})));

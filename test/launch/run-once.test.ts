@@ -64,6 +64,16 @@ describe('a program that is run once', () => {
     expect(lab.leftovers()).toEqual([]);
   });
 
+  it('finds its folders made', async () => {
+    const [folder, deep] = [join(lab.dir, 'new', 'work'), join(lab.dir, 'new', 'whole')];
+    const [step] = plan(`echo whole >${folder}/half`).steps as [RunOnce];
+    const once = buildPlan(lab, { steps: [{ ...step, folder, makes: { from: join(folder, 'half'), to: deep } }] });
+    await launch(once);
+    expect(readFileSync(deep, 'utf8')).toBe('whole\n');
+    expect(existsSync(folder)).toBe(false);
+    await stop(once.vm, { force: true });
+  });
+
   it('runs once also for VMs that start at the same moment', async () => {
     const script = `echo . >>${lab.dir}/runs; mkdir ${lab.dir}/busy && sleep 0.3 && rmdir ${lab.dir}/busy && echo whole >${from}`;
     const vms = ['one', 'two', 'three'].map((name) => {
