@@ -73,12 +73,14 @@ static void on_all_signals(void (*disposition)(int)) {
   for (int each = 1; each < 32; each++) signal(each, disposition);
 }
 
-/* A child of the same user that signals the program as long as it lives, and the program it becomes. */
-static void storm(void) {
+/* A child of the same user that signals the program as long as it lives, and the program it becomes; at once, or as
+ * soon as the program is nobody’s whom it may signal. */
+static void storm(int at_once) {
   static const int SIGNALS[] = {SIGTERM, SIGSTOP, SIGCONT, SIGINT, SIGHUP, SIGSEGV, SIGALRM, SIGXFSZ, SIGTSTP, SIGUSR1};
   pid_t target = getpid();
   int refused = 0, out = dup(3);
   if (fork() != 0) return;
+  while (!at_once && getppid() == target && kill(target, 0) == 0) continue;
   for (int i = 0; i < 100000 && getppid() == target; i++) {
     if (kill(target, SIGNALS[(size_t)i % (sizeof SIGNALS / sizeof SIGNALS[0])]) != 0 && errno == EPERM) refused++;
     if (i % 10 == 0) kill(target, SIGCONT);
@@ -127,7 +129,7 @@ static void perform(const char *name, char *value) {
   else if (!strcmp(name, "nice")) { if (nice(atoi(value)) == -1 && errno) fail("nice"); }
   else if (!strcmp(name, "idle")) { struct sched_param p = {0}; sched_setscheduler(0, SCHED_IDLE, &p); }
   else if (!strcmp(name, "session")) setsid();
-  else if (!strcmp(name, "storm")) storm();
+  else if (!strcmp(name, "storm")) storm(value == NULL);
   else if (!strcmp(name, "trace")) trace();
   else if (!strcmp(name, "argc0")) count = -1;
   else if (!strcmp(name, "fill")) { while (open("/dev/null", O_RDWR) >= 0) continue; }
