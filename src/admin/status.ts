@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { EzvmError } from '../core/diagnostic.ts';
-import type { Plan, Relaxation } from '../plan/plan.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Relaxation } from '../plan/planned-qemu.ts';
 import { connectQmp, type QmpClient } from '../qemu/qmp.ts';
 import { findCrash, readCrash, type SidecarStatus, sidecarStatuses } from './crash.ts';
 import { isAlive } from './process.ts';

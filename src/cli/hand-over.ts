@@ -10,7 +10,7 @@ import { closeStrays, INHERITED, type Inherited } from '../host/inherited.ts';
 import { isFileRef, locate } from '../input/locate.ts';
 import { followRootsFile, followRootsPath } from '../input/trust.ts';
 import { closeHanded, type Handed, openDescriptors } from '../launch/descriptor.ts';
-import type { Descriptor } from '../plan/plan.ts';
+import type { Descriptor } from '../plan/planned-qemu.ts';
 import { type CliContext, SHOWN } from './context.ts';
 import { ezvmArgv } from './ezvm-argv.ts';
 import { makePlan } from './pipeline.ts';

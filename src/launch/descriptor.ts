@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { EXIT, type EzvmError, fault } from '../core/diagnostic.ts';
 import { inheritedFor } from '../host/inherited.ts';
-import type { Descriptor } from '../plan/plan.ts';
+import type { Descriptor } from '../plan/planned-qemu.ts';
 import { lockOpen } from './claim.ts';
 import { reasonOf } from './host-fault.ts';
 

@@ -1,8 +1,8 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { hasPlatformKey } from '../host/variable-store.ts';
-import type { Requirement } from '../plan/plan.ts';
+import type { RequirementOf } from '../plan/plan.ts';
 
-type EnrolledKeys = Extract<Requirement, { kind: 'enrolled-keys' }>;
+type EnrolledKeys = RequirementOf<'enrolled-keys'>;
 
 /** Warns of variables that are there already without the keys: firmware then lets everything start, and says nothing. */
 export function checkEnrolledKeys({ path, made, origin }: EnrolledKeys): Diagnostic | undefined {

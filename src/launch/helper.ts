@@ -1,6 +1,7 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { checkGrants, helperSentences } from '../host/helper.ts';
-import type { HelperGrant, Plan, PlannedHelper } from '../plan/plan.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { HelperGrant, PlannedHelper } from '../plan/planned-qemu.ts';
 
 /** What the helper refuses, each in its own words at the place that asked for it. Changes nothing. */
 export async function askHelper({ qemu }: Plan): Promise<Diagnostic[]> {

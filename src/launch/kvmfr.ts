@@ -1,8 +1,8 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { findKvmfrFaults } from '../host/kvmfr.ts';
-import type { Plan, Requirement } from '../plan/plan.ts';
+import type { Plan, RequirementOf } from '../plan/plan.ts';
 
-type Kvmfr = Extract<Requirement, { kind: 'kvmfr' }>;
+type Kvmfr = RequirementOf<'kvmfr'>;
 
 /** Why Looking Glass's memory cannot be used, or is seen by others. */
 export function checkKvmfr({ path, bytes, instead, origin }: Kvmfr): Diagnostic[] {

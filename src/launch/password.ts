@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import { shellQuote } from '../core/quote.ts';
-import type { Password } from '../plan/plan.ts';
+import type { Password } from '../plan/planned-qemu.ts';
 import type { QmpClient } from '../qemu/qmp.ts';
 import { reasonOf } from './host-fault.ts';
 

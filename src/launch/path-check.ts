@@ -2,13 +2,13 @@ import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs
 import { dirname } from 'node:path';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { groupName } from '../host/group.ts';
-import type { Requirement } from '../plan/plan.ts';
+import type { RequirementOf } from '../plan/plan.ts';
 import { checkSecret, holdsSomethingElse } from './contents.ts';
 import { reasonOf } from './host-fault.ts';
 import { findImageUser } from './image-lock.ts';
 import { checkRoom } from './room.ts';
 
-type PathRequirement = Extract<Requirement, { kind: 'path' }>;
+type PathRequirement = RequirementOf<'path'>;
 
 /** Looks whether what a VM needs of the file system is there, is of its kind, and can be used by nobody else at once. */
 export function checkPath(requirement: PathRequirement): Diagnostic | undefined {

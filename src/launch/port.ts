@@ -1,8 +1,8 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
-import type { Requirement } from '../plan/plan.ts';
+import type { RequirementOf } from '../plan/plan.ts';
 import { reasonOf } from './host-fault.ts';
 
-type PortRequirement = Extract<Requirement, { kind: 'port' }>;
+type PortRequirement = RequirementOf<'port'>;
 
 /** Whether an address can be listened on, found out by doing so for a moment; undefined when it can. */
 export async function checkPort(requirement: PortRequirement): Promise<Diagnostic | undefined> {

@@ -5,7 +5,8 @@ import { formatSize } from '../core/size.ts';
 import { findInherited, inheritedFor } from '../host/inherited.ts';
 import { isExecutable } from '../host/programs.ts';
 import { LOCKED_MEMORY } from '../plan/helper.ts';
-import type { Descriptor, Plan, Requirement } from '../plan/plan.ts';
+import type { Plan, Requirement, RequirementOf } from '../plan/plan.ts';
+import type { Descriptor } from '../plan/planned-qemu.ts';
 import { takeClaim } from './claim.ts';
 import { closeHanded, openDescriptors } from './descriptor.ts';
 import { checkEnrolledKeys } from './enrolled-keys.ts';
@@ -91,8 +92,6 @@ function told(attempt: () => unknown): readonly Diagnostic[] {
   }
 }
 
-type Of<Kind extends Requirement['kind']> = Extract<Requirement, { kind: Kind }>;
-
 async function check(
   requirement: Requirement,
   surroundings: Surroundings,
@@ -112,7 +111,7 @@ async function check(
   return { severity: 'error', code, message, help, origin };
 }
 
-function checkProgram(requirement: Of<'program'>): Diagnostic | undefined {
+function checkProgram(requirement: RequirementOf<'program'>): Diagnostic | undefined {
   const { program, path, optional, help, origin } = requirement;
   if (path !== undefined && isExecutable(path)) return undefined;
   const lack =
@@ -126,7 +125,7 @@ function checkProgram(requirement: Of<'program'>): Diagnostic | undefined {
 }
 
 /** QEMU would end with a word about mmap. */
-function checkHugePages({ page, bytes, origin }: Of<'huge-pages'>): Diagnostic | undefined {
+function checkHugePages({ page, bytes, origin }: RequirementOf<'huge-pages'>): Diagnostic | undefined {
   const folder = `/sys/kernel/mm/hugepages/hugepages-${page / 1024}kB`;
   const read = (name: string): number | undefined => {
     try {
@@ -157,7 +156,7 @@ function checkHugePages({ page, bytes, origin }: Of<'huge-pages'>): Diagnostic |
   };
 }
 
-function checkMemory(requirement: Of<'memory'>): Diagnostic | undefined {
+function checkMemory(requirement: RequirementOf<'memory'>): Diagnostic | undefined {
   let text: string;
   try {
     text = readFileSync('/proc/meminfo', 'latin1');

@@ -2,11 +2,11 @@ import { accessSync, constants, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { formatSize } from '../core/size.ts';
-import type { Requirement } from '../plan/plan.ts';
+import type { RequirementOf } from '../plan/plan.ts';
 import { reasonOf } from './host-fault.ts';
 
 /** Whether a file that is to be made can be, and has room: all of it at once, or as it grows. */
-export function checkRoom({ path, made, origin }: Extract<Requirement, { kind: 'path' }>): Diagnostic | undefined {
+export function checkRoom({ path, made, origin }: RequirementOf<'path'>): Diagnostic | undefined {
   const directory = dirname(path);
   try {
     accessSync(directory, constants.W_OK | constants.X_OK);

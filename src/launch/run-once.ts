@@ -22,8 +22,9 @@ export async function runOnce(start: Start, step: RunOnce): Promise<void> {
   if (folder !== undefined) mkdirSync(dirname(makes.to), { recursive: true, mode: 0o700 });
   const turn = openSync(dirname(makes.to), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    const has = poll(() => tryFlock(turn, makes.to), PATIENCE, start.interruption.race(new Promise(() => {})));
-    if (!(await start.interruption.race(has)))
+    const has = await poll(() => tryFlock(turn, makes.to), PATIENCE, start.interruption.race(new Promise(() => {})));
+    start.interruption.check();
+    if (!has)
       throw fault(EXIT.host, 'program-failed', `another start has been making ${makes.to} for too long`, {
         help,
         origin,

@@ -1,7 +1,7 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { hasHandler } from '../host/handler.ts';
 import { findBusFault, findScreenFault, type SessionFault } from '../host/session.ts';
-import type { Requirement } from '../plan/plan.ts';
+import type { RequirementOf } from '../plan/plan.ts';
 
 /** Where a plan is to be started, as far as the plan itself does not say. */
 export interface Surroundings {
@@ -13,7 +13,7 @@ export interface Surroundings {
 
 /** Whether what is wanted of a session is there. */
 export async function checkSession(
-  { wants, by, optional, help, origin }: Extract<Requirement, { kind: 'session' }>,
+  { wants, by, optional, help, origin }: RequirementOf<'session'>,
   { session, terminal }: Surroundings,
 ): Promise<Diagnostic | undefined> {
   const fault =

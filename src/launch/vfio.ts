@@ -1,12 +1,10 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { formatSize } from '../core/size.ts';
 import { CLOSED, findMediatedFaults, findPciFaults, lockableMemory, type VfioFault } from '../host/vfio.ts';
-import type { Requirement } from '../plan/plan.ts';
-
-type Of<Kind extends Requirement['kind']> = Extract<Requirement, { kind: Kind }>;
+import type { RequirementOf } from '../plan/plan.ts';
 
 /** Why a device cannot be handed to the VM, every reason that can be seen at once. */
-export function checkVfio({ device, together, helper, origin }: Of<'vfio'>): Diagnostic[] {
+export function checkVfio({ device, together, helper, origin }: RequirementOf<'vfio'>): Diagnostic[] {
   const faults = device.startsWith('/') ? findMediatedFaults(device) : findPciFaults(device, together);
   return faults.map(({ help, ...fault }) => ({
     severity: 'error',
@@ -17,7 +15,7 @@ export function checkVfio({ device, together, helper, origin }: Of<'vfio'>): Dia
 }
 
 /** Where the device that was chosen cannot be handed over, why none of the others could take its place. */
-export function checkChoice({ taken, others, origin }: Of<'vfio-choice'>): Diagnostic | undefined {
+export function checkChoice({ taken, others, origin }: RequirementOf<'vfio-choice'>): Diagnostic | undefined {
   const faultOf = (device: readonly string[]): VfioFault | undefined =>
     device.flatMap((address) => findPciFaults(address, device))[0];
   if (!faultOf(taken)) return undefined;
@@ -32,7 +30,7 @@ export function checkChoice({ taken, others, origin }: Of<'vfio-choice'>): Diagn
 }
 
 /** Whether QEMU, which inherits our limit, may lock as much memory as it will. */
-export function checkLockedMemory({ bytes, helper, origin }: Of<'locked-memory'>): Diagnostic | undefined {
+export function checkLockedMemory({ bytes, helper, origin }: RequirementOf<'locked-memory'>): Diagnostic | undefined {
   const limit = lockableMemory();
   if (limit >= bytes) return undefined;
   return {

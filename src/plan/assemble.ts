@@ -1,15 +1,12 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import type { Origin } from '../core/origin.ts';
-import { formatSize } from '../core/size.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { VmSpec } from '../model/spec.ts';
 import type { QemuOption, QemuVersion } from '../qemu/option.ts';
 import { renderOptions } from '../qemu/render.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { assignAddresses } from './address.ts';
-import { boardHas } from './board-gate.ts';
-import { tellCombinations } from './combination.ts';
 import {
   applyOverrides,
   findClashes,
@@ -21,13 +18,16 @@ import {
   targetOf,
 } from './combine.ts';
 import { addDescriptor, handOver, type WantedDescriptor } from './descriptors.ts';
-import { type PlanContext, type PlannedDevice, param, type Resolved } from './device.ts';
-import { emitOptions, emitSidecars, guestTexts, namesOf, substituteText } from './expand.ts';
+import type { PlanContext } from './device.ts';
+import { refuseDirectories } from './directories.ts';
+import { emitDevice } from './emit-device.ts';
+import { namesOf } from './expand.ts';
 import { gatherDevices } from './gather.ts';
 import { findHandedTwice, vfioRequirements } from './handed.ts';
 import { helperWords, leaveToHelper, planGivingBack, planHelper, tellOfHelper } from './helper.ts';
 import { findSameIdentifiers } from './identity.ts';
 import { findBrokenPages, findNodeFaults, findPlugFaults, hugePageRequirements } from './memory.ts';
+import { warnOfMinimum } from './minimum.ts';
 import {
   findOutsiders,
   findPortClashes,
@@ -36,7 +36,8 @@ import {
   networkRequirements,
 } from './network.ts';
 import { passwordsOf } from './passwords.ts';
-import type { Descriptor, Plan, Requirement, Sidecar, Step } from './plan.ts';
+import type { Plan, Requirement, Step } from './plan.ts';
+import type { Descriptor } from './planned-qemu.ts';
 import { confineQemu, confineSidecar } from './privileges.ts';
 import {
   buildRequirements,
@@ -46,9 +47,7 @@ import {
   renderRequirements,
   sessionRequirements,
 } from './requirements.ts';
-import { RESOLVERS } from './resolvers/index.ts';
 import { chooseSandbox, findRelaxations } from './sandbox.ts';
-import { judgeNeeds } from './version-gate.ts';
 
 /** Taken where no QEMU is installed, so that a plan can be made and read all the same. */
 const ASSUMED_VERSION: QemuVersion = { major: 10, minor: 0, micro: 0 };
@@ -102,7 +101,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   );
   const context: PlanContext = { ...start, devices };
 
-  const emitted = devices.map((device) => ({ ...expand(device, context), id: device.id }));
+  const emitted = devices.map((device) => ({ ...emitDevice(device, context), id: device.id }));
   // Bridges sit on what the board brings along, and devices sit on them.
   const first = devices[0]?.section === 'machine' ? 1 : 0;
   const optionsOf = (some: typeof emitted): QemuOption[] => some.flatMap(({ options }) => options);
@@ -196,35 +195,6 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   return { plan, diagnostics };
 }
 
-const NOTHING = { options: [], sidecars: [], guest: [] };
-
-interface Expanded {
-  readonly options: QemuOption[];
-  readonly sidecars: Sidecar[];
-  readonly guest: string[];
-}
-
-function expand(device: PlannedDevice, context: PlanContext): Expanded {
-  const { template } = device;
-  if (!boardHas(template.needs, device, context, template.type)) return NOTHING;
-  if (judgeNeeds(template.needs, device, context, template.type) === 'omitted') return NOTHING;
-  const resolver = template.resolver === undefined ? undefined : RESOLVERS[template.resolver];
-  const resolved: Resolved = resolver?.(device, context) ?? {};
-  const names = namesOf(device, resolved, context);
-  tellCombinations(device, names, context);
-  for (const folder of template.folders) {
-    context.step({ do: 'mkdir', path: String(substituteText(folder, names, device)), mode: 0o700, keep: true });
-  }
-  return {
-    options: [...emitOptions(device, names, context), ...(resolved.options ?? [])],
-    sidecars: emitSidecars(device, names, context).map((sidecar) => {
-      const logins = (resolved.logins ?? []).filter(({ path }) => sidecar.argv.includes(path));
-      return logins.length > 0 ? { ...sidecar, logins } : sidecar;
-    }),
-    guest: guestTexts(device, names),
-  };
-}
-
 /** Without a word QEMU opens a window; no screen at all gives way to one that is drawn and not shown, as SPICE wants it. */
 function withDisplay(options: readonly QemuOption[]): QemuOption[] {
   const none: QemuOption = { name: 'display', args: { type: 'none' } };
@@ -253,27 +223,6 @@ function baseOptions({ spec, runDir }: PlanContext): QemuOption[] {
   ];
 }
 
-/** swtpm and other sidecars split their options at commas and know no escape. */
-function refuseDirectories(directories: readonly string[], report: (diagnostic: Diagnostic) => unknown): void {
-  for (const directory of directories) {
-    // Node never returns from making directories there.
-    if (/^\/(proc|sys)\//.test(directory))
-      report({
-        severity: 'error',
-        code: 'directory-refused',
-        message: `${directory} is in a file system of the kernel's own`,
-        help: 'set XDG_STATE_HOME and XDG_RUNTIME_DIR to ordinary directories',
-      });
-    if (/[,\n]/.test(directory))
-      report({
-        severity: 'error',
-        code: 'directory-refused',
-        message: `the directory ${JSON.stringify(directory)} has a comma or a line break in its name`,
-        help: 'set XDG_STATE_HOME and XDG_RUNTIME_DIR to plainer places',
-      });
-  }
-}
-
 function archOf({ board, facts }: PlanContext): string {
   return board?.arch ?? facts.arch;
 }
@@ -288,29 +237,4 @@ function programRequirement(context: PlanContext): Requirement[] {
   if (context.facts.qemu) return [];
   const program = `qemu-system-${archOf(context)}`;
   return [{ kind: 'program', program, help: `install the package ${PACKAGES[archOf(context)] ?? program}` }];
-}
-
-function warnOfMinimum({ spec, devices, note, require }: PlanContext): void {
-  const { memory, cores, label } = spec.minimum;
-  const ram = devices.find((device) => device.section === 'memory');
-  const cpu = devices.find((device) => device.section === 'cpu');
-  const bytes = ram && param<number>(ram, 'size');
-  if (ram && bytes) {
-    require({ kind: 'memory', bytes, origin: ram.params['size']?.origin });
-    if (memory !== undefined && bytes < memory)
-      note({
-        severity: 'warning',
-        code: 'memory-small',
-        message: `${label} asks for ${formatSize(memory)} of memory at least; this VM has ${formatSize(bytes)}`,
-        origin: ram.params['size']?.origin,
-      });
-  }
-  const count = (cpu && param<number>(cpu, 'cores')) ?? 1;
-  if (cpu && cores !== undefined && count < cores)
-    note({
-      severity: 'warning',
-      code: 'cores-few',
-      message: `${label} asks for ${cores} cores at least; this VM has ${count}`,
-      origin: cpu.params['cores']?.origin,
-    });
 }

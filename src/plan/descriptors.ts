@@ -1,6 +1,6 @@
 import type { Origin } from '../core/origin.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
-import type { Descriptor } from './plan.ts';
+import type { Descriptor } from './planned-qemu.ts';
 
 /** Below it are QEMU's own channels. The helper that opens for those who may not takes 10 to 200. */
 const FIRST = 10;

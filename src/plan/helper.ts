@@ -1,7 +1,8 @@
 import type { HostFacts, PathFacts, PciFacts } from '../host/facts.ts';
 import type { PlanContext } from './device.ts';
 import { chooseFunctions } from './pci-choice.ts';
-import type { Descriptor, HelperGrant, PlannedHelper, Relaxation, Requirement, Sidecar } from './plan.ts';
+import type { Requirement, Sidecar } from './plan.ts';
+import type { Descriptor, HelperGrant, PlannedHelper, Relaxation } from './planned-qemu.ts';
 
 /** QEMU's private monitor, which `launch` connects to its descriptor 3. */
 const MONITOR = 3;

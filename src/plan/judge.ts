@@ -1,6 +1,6 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
 import type { HostFacts } from '../host/facts.ts';
-import type { Requirement } from './plan.ts';
+import type { Requirement, RequirementOf } from './plan.ts';
 
 /** What requirements the host of `facts` is known not to meet; paths it was not asked about are given the benefit of doubt. */
 export function judgeRequirements(requirements: readonly Requirement[], facts: HostFacts): Diagnostic[] {
@@ -79,7 +79,7 @@ function judge(requirement: Requirement, facts: HostFacts): Diagnostic[] {
 }
 
 /** Whether a session answers is seen by asking it, when a VM is started. */
-function lacksSession(wants: Extract<Requirement, { kind: 'session' }>['wants'], { session }: HostFacts): boolean {
+function lacksSession(wants: RequirementOf<'session'>['wants'], { session }: HostFacts): boolean {
   if (wants === 'bus') return session['DBUS_SESSION_BUS_ADDRESS'] === undefined;
   return wants === 'screen' && session['DISPLAY'] === undefined && session['WAYLAND_DISPLAY'] === undefined;
 }

@@ -2,7 +2,7 @@ import type { Diagnostic } from '../core/diagnostic.ts';
 import { formatSize, parseSize } from '../core/size.ts';
 import type { QemuOption, QemuProps } from '../qemu/option.ts';
 import { type PlannedDevice, param } from './device.ts';
-import type { Requirement } from './plan.ts';
+import type { Requirement, RequirementOf } from './plan.ts';
 
 /** Memory back-ends that the machine or its nodes use, with their sizes. */
 function backends(options: readonly QemuOption[]): (readonly [QemuOption, QemuProps])[] {
@@ -17,7 +17,7 @@ function backends(options: readonly QemuOption[]): (readonly [QemuOption, QemuPr
 
 /** Huge pages that must be free, by their size. */
 export function hugePageRequirements(options: readonly QemuOption[]): Requirement[] {
-  const bySize = new Map<number, Extract<Requirement, { kind: 'huge-pages' }>>();
+  const bySize = new Map<number, RequirementOf<'huge-pages'>>();
   for (const [{ origin }, { hugetlbsize: page, size }] of backends(options))
     if (typeof page === 'number' && typeof size === 'number') {
       // Each back-end takes whole pages.

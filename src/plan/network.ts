@@ -7,7 +7,7 @@ import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
 import { type PlannedDevice, param, saidAt } from './device.ts';
 import { bridgeLine, helpByHelper } from './helper.ts';
 import { twice } from './identity.ts';
-import type { Requirement } from './plan.ts';
+import type { Requirement, RequirementOf } from './plan.ts';
 
 /** Network interfaces of the host that parameters name, as their templates say what must be there. */
 export function linkRequirements(device: PlannedDevice, facts: HostFacts): Requirement[] {
@@ -26,7 +26,7 @@ function judgeLink(
   expect: LinkKind,
   link: LinkFacts,
   device: PlannedDevice,
-): Pick<Extract<Requirement, { kind: 'unmet' }>, 'code' | 'message' | 'help'> | undefined {
+): Pick<RequirementOf<'unmet'>, 'code' | 'message' | 'help'> | undefined {
   const several = (param<number>(device, 'queues') ?? 1) > 1;
   const make = makingOf(name, expect, several);
   if (link.kind === 'missing')
@@ -206,7 +206,7 @@ export function findPortClashes(requirements: readonly Requirement[], report: (d
   }
 }
 
-type Port = Extract<Requirement, { kind: 'port' }>;
+type Port = RequirementOf<'port'>;
 
 function overlap(a: Port, b: Port): boolean {
   const everywhere = ({ host }: Port): boolean => ['', '0.0.0.0', '::'].includes(host);

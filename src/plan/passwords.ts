@@ -1,5 +1,5 @@
 import { type PlannedDevice, param } from './device.ts';
-import type { Password } from './plan.ts';
+import type { Password } from './planned-qemu.ts';
 
 /** The servers that ask for a password, which QEMU is told before the guest runs. */
 export function passwordsOf(devices: readonly PlannedDevice[]): Password[] {

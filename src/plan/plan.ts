@@ -2,7 +2,7 @@ import type { PathKind } from '../catalog/template.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import type { Origin } from '../core/origin.ts';
 import type { HostFacts } from '../host/facts.ts';
-import type { QemuOption } from '../qemu/option.ts';
+import type { Password, PlannedQemu } from './planned-qemu.ts';
 
 /**
  * Everything a start will do, as plain JSON: no closures, and no text that is taken apart again later.
@@ -41,74 +41,6 @@ export interface PlannedVm {
   readonly monitorSocket: string;
 }
 
-/** How QEMU is started. */
-export interface PlannedQemu {
-  /** With the paths of the host's block devices, so that the same command line runs by hand. */
-  readonly options: readonly QemuOption[];
-  /** With descriptors in the place of these paths. */
-  readonly argv: readonly string[];
-  /** Words before `argv`: a program that takes privileges away and then becomes QEMU. */
-  readonly wrapper: readonly string[];
-  /** Where the wrapper is the setuid helper. */
-  readonly helper?: PlannedHelper;
-  /** What is opened for QEMU and handed to it: it may then use that one thing, and open nothing by itself. */
-  readonly descriptors: readonly Descriptor[];
-  /** Set before the guest runs. */
-  readonly passwords: readonly Password[];
-  /** Where QEMU is less confined than it could be; empty when its whole sandbox is on. */
-  readonly relaxed: readonly Relaxation[];
-}
-
-/** Something to open before QEMU starts, and to hand over. */
-export interface Descriptor {
-  /** Its number in QEMU. */
-  readonly fd: number;
-  /** Of a tap the bridge that it is put on. */
-  readonly path: string;
-  readonly type: 'block' | 'character' | 'memory' | 'tap';
-  readonly access: 'read' | 'write';
-  /** Around the host's cache: QEMU takes it for a disk only if the disk's own `cache.direct` says the same. */
-  readonly direct: boolean;
-  /** Nothing else on the host may have it open like this: no other VM, and of a block device no file system, swap, LVM or RAID. */
-  readonly exclusive: boolean;
-  /** QEMU finds it as `/dev/fdset/<fd>`; else an option names the bare number. */
-  readonly fdset: boolean;
-  /** Of a tap the number of the /dev/vhost-net that moves its packets. */
-  readonly vhost?: number;
-  /** What opens it in ezvm's place: the setuid helper, for a user who may not, or the step that makes it. */
-  readonly opener?: 'helper' | 'step';
-  readonly origin?: Origin | undefined;
-}
-
-/** The call of the setuid helper that starts QEMU in its own place. */
-export interface PlannedHelper {
-  readonly program: string;
-  /** The name under which it gives back what it took. */
-  readonly vm: string;
-  readonly grants: readonly HelperGrant[];
-  /** Numbers of descriptors that QEMU gets from ezvm. */
-  readonly kept: readonly number[];
-}
-
-/** One thing that the helper is asked for. */
-export interface HelperGrant {
-  readonly word: string;
-  /** The path, bridge or address in it, or what its sentences call it. */
-  readonly what: string;
-  readonly kind: 'block' | 'tap' | 'pci' | 'memlock';
-  /** The line of its policy that allows this. */
-  readonly line: string;
-  readonly origin?: Origin | undefined;
-}
-
-/** A password that QEMU is told over QMP, so that it stands in no command line. */
-export interface Password {
-  readonly protocol: 'spice' | 'vnc';
-  /** It is the first line of this file. */
-  readonly file: string;
-  readonly origin?: Origin | undefined;
-}
-
 /** A file that tells a viewer a password: with `entries` a connection file of remote-viewer's, else one of VNC's. */
 export interface Login {
   readonly path: string;
@@ -116,17 +48,6 @@ export interface Login {
   readonly entries?: { readonly [key: string]: string };
   /** The certificate of the authority that vouches for the server. */
   readonly ca?: string;
-}
-
-/** A part of QEMU's sandbox that is off, and what cannot work with it. */
-export interface Relaxation {
-  readonly part: 'all' | 'obsolete' | 'elevateprivileges' | 'spawn' | 'resourcecontrol';
-  readonly why: string;
-  /** What stands in the way of more than the sandbox: no-new-privileges would keep such a helper from its work. */
-  readonly by?: 'setuid-helper';
-  /** Capabilities that QEMU keeps for it where it runs as root. */
-  readonly capabilities?: readonly string[];
-  readonly origin?: Origin | undefined;
 }
 
 /** A file, directory or device that serves one VM at a time. */
@@ -270,6 +191,9 @@ export type Requirement =
   | { readonly kind: 'huge-pages'; readonly page: number; readonly bytes: number; readonly origin?: Origin | undefined }
   /** Bytes of memory the guest will use. */
   | { readonly kind: 'memory'; readonly bytes: number; readonly origin?: Origin | undefined };
+
+/** A requirement of one kind. */
+export type RequirementOf<Kind extends Requirement['kind']> = Extract<Requirement, { kind: Kind }>;
 
 export type Step =
   | { readonly do: 'mkdir'; readonly path: string; readonly mode: number; readonly keep: boolean }

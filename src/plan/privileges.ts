@@ -1,6 +1,7 @@
 import type { HostFacts } from '../host/facts.ts';
 import type { QemuOption } from '../qemu/option.ts';
-import type { Relaxation, Sidecar } from './plan.ts';
+import type { Sidecar } from './plan.ts';
+import type { Relaxation } from './planned-qemu.ts';
 
 /**
  * The words before QEMU's command line that take from it what it inherits; none for an ordinary user, who has nothing to

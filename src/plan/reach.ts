@@ -1,7 +1,8 @@
 import type { Origin } from '../core/origin.ts';
 import type { QemuOverrides } from '../model/spec.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
-import type { Descriptor, Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
+import type { Descriptor } from './planned-qemu.ts';
 
 /** One way in which a VM reaches outside of itself. */
 export interface Reach {

@@ -2,7 +2,7 @@ import type { Origin } from '../core/origin.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { QemuOverrides } from '../model/spec.ts';
 import type { QemuOption, QemuProps } from '../qemu/option.ts';
-import type { Relaxation } from './plan.ts';
+import type { Relaxation } from './planned-qemu.ts';
 
 /** What QEMU's sandbox can forbid: old system calls, becoming another user, starting programs, changing priorities. */
 const FORBIDDEN = ['obsolete', 'elevateprivileges', 'spawn', 'resourcecontrol'] as const;

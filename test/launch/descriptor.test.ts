@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { EzvmError } from '../../src/core/diagnostic.ts';
 import { launch } from '../../src/launch/launch.ts';
-import type { Descriptor } from '../../src/plan/plan.ts';
+import type { Descriptor } from '../../src/plan/planned-qemu.ts';
 import { buildPlan, guestUp, type Lab, makeLab } from './plan-builder.ts';
 
 let lab: Lab;

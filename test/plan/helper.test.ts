@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Catalog } from '../../src/catalog/catalog.ts';
 import type { HostFacts, PathFacts, PciFacts } from '../../src/host/facts.ts';
-import type { Plan, PlannedQemu, Requirement } from '../../src/plan/plan.ts';
+import type { Plan, Requirement } from '../../src/plan/plan.ts';
+import type { PlannedQemu } from '../../src/plan/planned-qemu.ts';
 import { findReach } from '../../src/plan/reach.ts';
 import { folderTemplates } from '../checkout.ts';
 import { hostFacts, planOf } from '../planned.ts';

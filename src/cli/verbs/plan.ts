@@ -1,7 +1,8 @@
 import { EXIT } from '../../core/diagnostic.ts';
 import { shellJoin } from '../../core/quote.ts';
 import { formatSize } from '../../core/size.ts';
-import type { Descriptor, HelperGrant, Plan, Relaxation, Requirement, Step } from '../../plan/plan.ts';
+import type { Plan, Requirement, Step } from '../../plan/plan.ts';
+import type { Descriptor, HelperGrant, Relaxation } from '../../plan/planned-qemu.ts';
 import { makePlan } from '../pipeline.ts';
 import { printable } from '../print/diagnostics.ts';
 import { JSON_FLAG, PLAN_FLAGS, type Verb } from '../verb.ts';
