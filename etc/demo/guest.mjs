@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Makes a small Linux guest of the distribution's own packages: its kernel, and an initramfs of busybox, the kernel
-// modules named and one init script. Packages are downloaded and unpacked, never installed; any user can run it.
+// modules named and one init script (which sources start.sh). Packages are downloaded and unpacked, never installed; any user can run it.
 //
 //   node etc/demo/guest.mjs                                        makes etc/demo/guest/{vmlinuz,initramfs,disk.raw}
 //   node etc/demo/guest.mjs --out DIR --init FILE [MODULE…]        another guest, with its own init and modules
@@ -17,6 +17,8 @@ import * as zlib from 'node:zlib';
 const SCRIPT = fileURLToPath(import.meta.url);
 const HERE = dirname(SCRIPT);
 const OUT = join(HERE, 'guest');
+/** What every init script sources. */
+const START = fs.readFileSync(join(HERE, 'start.sh'));
 /** Where packages are kept, by whether the kernel is a full one. */
 const PACKAGES = { false: join(OUT, 'packages'), true: join(OUT, 'packages-full') };
 const FLAVOURS = {
@@ -42,7 +44,7 @@ export function makeGuest({
   say = () => {},
 } = {}) {
   const recipe = createHash('sha256');
-  for (const part of [fs.readFileSync(SCRIPT), fs.readFileSync(init), modules.join(), String(full)])
+  for (const part of [fs.readFileSync(SCRIPT), START, fs.readFileSync(init), modules.join(), String(full)])
     recipe.update(part);
   const stamp = { recipe: recipe.digest('hex') };
   const stampFile = join(out, 'stamp.json');
@@ -201,6 +203,7 @@ function makeInitramfs(root, moduleDir, names, init) {
   if (!busybox) throw new Error(`no busybox in ${root}; install the distribution's package busybox`);
   const files = [
     { name: 'bin/busybox', mode: 0o755, data: fs.readFileSync(busybox) },
+    { name: 'start.sh', mode: 0o644, data: START },
     { name: 'init', mode: 0o755, data: fs.readFileSync(init) },
   ];
   loadOrder(moduleDir, names, busybox).forEach(({ name, data }, index) => {

@@ -1,22 +1,6 @@
 #!/bin/busybox sh
 # The demo guest's only program: says on the serial console what it finds, and waits for the power button.
-# udhcpc calls it too, to set the address it was given.
-PATH=/bin
-case ${1:-} in
-  bound | renew)
-    ip addr add "$ip/${mask:-24}" dev "$interface"
-    [ -z "${router:-}" ] || ip route add default via "$router"
-    exit ;;
-  deconfig | nak | leasefail) exit ;;
-esac
-
-/bin/busybox mkdir -p /proc /sys /dev
-/bin/busybox mount -t proc proc /proc
-/bin/busybox mount -t sysfs sys /sys
-/bin/busybox mount -t devtmpfs dev /dev
-exec </dev/null >/dev/console 2>&1
-/bin/busybox --install -s /bin
-for module in /modules/*; do insmod "$module" || echo "no module $module"; done
+. /start.sh
 
 driver_of() { basename "$(readlink "$1/driver")"; }
 hex() { printf '%d' "0x$1"; }

@@ -2,15 +2,9 @@
 # The first program of a VM whose root is the host's own file system, brought by virtiofs and read only but for /run: what
 # runs here is the host's node and QEMU and this checkout. Runs the script that run=… names on the kernel's command line,
 # and powers off.
-PATH=/bin
-/bin/busybox mkdir -p /proc /sys /dev /host
-/bin/busybox mount -t proc proc /proc
-/bin/busybox mount -t sysfs sys /sys
-/bin/busybox mount -t devtmpfs dev /dev
-exec </dev/null >/dev/console 2>&1
-/bin/busybox --install -s /bin
-for module in /modules/*; do insmod "$module" || echo "no module $module"; done
+. /start.sh
 
+mkdir /host
 mount -t virtiofs -o ro host /host
 for each in proc sys dev; do mount -o move "/$each" "/host/$each"; done
 mount -t tmpfs run /host/run
