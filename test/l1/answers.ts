@@ -29,6 +29,13 @@ export const IOMMU = {
   kernel: 'intel_iommu=on no_timer_check',
 };
 
+/** A disk controller that is handed on, behind a port of its own and so in a group of its own. */
+export const NVME = {
+  devices: ['-device', 'pcie-root-port,id=port1,bus=pcie.0,chassis=1', '-device', 'nvme,bus=port1,serial=ezvm'],
+  address: '0000:01:00.0',
+  ids: '1b36:0010',
+};
+
 /** Runs a script in a machine inside this one, before the tests of the `describe` that calls it. */
 export function askInside({ files, guest, devices, ...machine }: Questions): Answers {
   let dir: string | undefined;

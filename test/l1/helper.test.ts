@@ -4,12 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { CHECKOUT } from '../checkout.ts';
 import { SOURCES, sources } from '../priv/lab.ts';
 import { type Rights, rightsByTable, rightsOf } from '../privilege/table.ts';
-import { askInside, IOMMU } from './answers.ts';
+import { askInside, IOMMU, NVME } from './answers.ts';
 import { MISSING } from './inside.ts';
-
-/** The disk controller that is handed on, behind a port of its own and so in a group of its own. */
-const CARD = '0000:01:00.0';
-const IDS = '1b36:0010';
 
 const VM = `name: vm
 template: other
@@ -17,7 +13,7 @@ profiles: [headless]
 memory: 64M
 disks: [{ file: disk.raw, cache: writeback }]
 network: [{ type: bridge, bridge: br0, vhost: on }]
-pci: ["${CARD}"]
+pci: ["${NVME.address}"]
 `;
 
 const POLICY = `allow user:nobody program /usr/bin/qemu-system-x86_64
@@ -39,7 +35,7 @@ mkdir -m 700 run; chown -R nobody:nogroup /run/here
 as() { groups="$1"; shift; setpriv --reuid=nobody --regid=nogroup --groups="$groups" --inh-caps=-all "$@"; }
 ezvm() { groups="$1"; shift; as "$groups" node /run/package/dist/start.cjs "$@" 2>&1; echo "exit $?"; }
 told() { tr '\\n' ' '; }
-card=/sys/bus/pci/devices/${CARD}
+card=/sys/bus/pci/devices/${NVME.address}
 driver() { basename "$(readlink $card/driver)"; }
 node=/dev/vfio/$(basename "$(readlink $card/iommu_group)")
 up() { for try in $(seq 600); do grep -qs EZVM-UP state/ezvm/vm/serial0.log && break; sleep 0.1; done; grep -o EZVM-UP state/ezvm/vm/serial0.log | tail -n 1; }
@@ -51,12 +47,12 @@ echo "before: $(driver)"
 cp ${dir}/policy /run/ezvm-policy/policy
 echo "stranger: $(ezvm nogroup start vm.yaml | told)"
 echo "unbound: $(ezvm users start vm.yaml | told)"
-echo 'allow user:nobody pci ${CARD} ${IDS} bind' >>/run/ezvm-policy/policy
+echo 'allow user:nobody pci ${NVME.address} ${NVME.ids} bind' >>/run/ezvm-policy/policy
 echo "check: $(ezvm users check vm.yaml | told)"
 echo "member: $(ezvm users start vm.yaml | told)"
 echo "during: $(driver)"
 echo "guest: $(up)"
-echo "has: $(ezvm users monitor vm info pci | grep -o '${IDS}')"
+echo "has: $(ezvm users monitor vm info pci | grep -o '${NVME.ids}')"
 pid=$(cat run/ezvm/vm/qemu.pid)
 waits=$(ezvm users status --json vm | sed '$d' | node -p 'JSON.parse(require("fs").readFileSync(0)).sidecars.find(({ name }) => name === "give-back").pid')
 for each in self $pid $waits; do echo "rights of $each: $(tr '\\n' '|' </proc/$each/status)"; done
@@ -94,13 +90,7 @@ describe.skipIf(MISSING !== undefined)(
       devices: (dir) => {
         const policy = '-DEZVM_PRIV_POLICY="/run/ezvm-policy/policy"';
         execFileSync('cc', [`@${join(SOURCES, 'flags')}`, policy, '-o', join(dir, 'ezvm-priv'), ...sources()]);
-        return [
-          ...IOMMU.devices,
-          '-device',
-          'pcie-root-port,id=port1,bus=pcie.0,chassis=1',
-          '-device',
-          'nvme,bus=port1,serial=ezvm',
-        ];
+        return [...IOMMU.devices, ...NVME.devices];
       },
       kernel: IOMMU.kernel,
     });
@@ -115,7 +105,9 @@ describe.skipIf(MISSING !== undefined)(
 
     it('are refused where the policy does not allow them, with the line that would', () => {
       expect(line('unbound'), said.console).toMatch(/exit 3 $/);
-      expect(line('unbound'), said.console).toContain(`with the line \`allow user:nobody pci ${CARD} ${IDS} bind\``);
+      expect(line('unbound'), said.console).toContain(
+        `with the line \`allow user:nobody pci ${NVME.address} ${NVME.ids} bind\``,
+      );
       expect(line('check'), said.console).toMatch(/no faults exit 0 $/);
     });
 
@@ -123,7 +115,7 @@ describe.skipIf(MISSING !== undefined)(
       expect(line('member'), said.console).toMatch(/exit 0 $/);
       expect(line('during'), said.console).toBe('vfio-pci');
       expect(line('guest'), said.console).toBe('EZVM-UP');
-      expect(line('has'), said.console).toBe(IDS);
+      expect(line('has'), said.console).toBe(NVME.ids);
       const user = { uid: 65534, gid: 65534, groups: [100] };
       const rights = (pid: string): Rights => rightsOf(line(`rights of ${pid}`)?.replaceAll('|', '\n') ?? '');
       for (const [index, name] of ['qemu', 'give-back'].entries())

@@ -1,10 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CHECKOUT } from '../checkout.ts';
-import { askInside, IOMMU } from './answers.ts';
+import { askInside, IOMMU, NVME } from './answers.ts';
 import { MISSING } from './inside.ts';
-
-/** The disk controller that is handed on, behind a port of its own and so in a group of its own. */
-const CARD = '0000:01:00.0';
 
 const VM = `name: vm
 template: other
@@ -12,7 +9,7 @@ profiles: [headless]
 memory: 64M
 disks: [{ file: /run/alice/disk.raw, cache: writeback }]
 network: [{ type: bridge, bridge: br0 }]
-pci: ["${CARD}"]
+pci: ["${NVME.address}"]
 `;
 
 /** Every answer stands on the console behind a word that the tests look for. */
@@ -34,7 +31,7 @@ alice() { setpriv --reuid=alice --regid=alice --init-groups --inh-caps=-all env 
 # As who called sudo has it, whose runtime folder is where logind makes it.
 sudo() { SUDO_UID=$(id -u alice) root "$@"; }
 told() { tr '\\n' ' '; }
-driver() { basename "$(readlink /sys/bus/pci/devices/${CARD}/driver)"; }
+driver() { basename "$(readlink /sys/bus/pci/devices/${NVME.address}/driver)"; }
 taps() { ip -oneline link show master br0 | wc -l; }
 files() { find /etc /usr/libexec /var/lib ! -name '*-' ! -name .pwd.lock -exec stat -c '%n %a %U:%G' {} + | sort; find /etc -type f ! -name '*-' -exec sha256sum {} + | sort; }
 mkdir -p -m 755 /run/user; install -d -o alice -g alice -m 700 /run/user/$(id -u alice)
@@ -72,13 +69,7 @@ describe.skipIf(MISSING !== undefined)(
       modules: ['nvme', 'vfio_pci', 'vfio_iommu_type1', 'tun', 'bridge', 'overlay'],
       files: (dir) => ({ 'vm.yaml': VM, 'inside.sh': inside(dir) }),
       guest: 'plain',
-      devices: () => [
-        ...IOMMU.devices,
-        '-device',
-        'pcie-root-port,id=port1,bus=pcie.0,chassis=1',
-        '-device',
-        'nvme,bus=port1,serial=ezvm',
-      ],
+      devices: () => [...IOMMU.devices, ...NVME.devices],
       kernel: IOMMU.kernel,
     });
     const { line } = said;
@@ -90,7 +81,7 @@ describe.skipIf(MISSING !== undefined)(
         [
           'allow user:alice bridge br0',
           'allow user:alice memlock 1088M',
-          `allow user:alice pci ${CARD} 1b36:0010 bind`,
+          `allow user:alice pci ${NVME.address} 1b36:0010 bind`,
           'allow user:alice program /usr/bin/qemu-system-x86_64;',
         ].join(';'),
       );

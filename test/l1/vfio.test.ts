@@ -1,10 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CHECKOUT } from '../checkout.ts';
-import { askInside, IOMMU } from './answers.ts';
+import { askInside, IOMMU, NVME } from './answers.ts';
 import { MISSING } from './inside.ts';
-
-/** The disk controller that is handed on, behind a port of its own and so in a group of its own. */
-const CARD = '0000:01:00.0';
 
 const VM = `name: vm
 template: other
@@ -25,7 +22,7 @@ mkdir -m 700 run; chown -R nobody:nogroup /run/here
 ezvm="node /run/package/dist/start.cjs"
 member() { setpriv --reuid=nobody --regid=nogroup --groups="$1" --inh-caps=-all $ezvm start vm.yaml 2>&1; echo "exit $?"; }
 user() { setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=-all $ezvm "$@"; }
-card=/sys/bus/pci/devices/${CARD}
+card=/sys/bus/pci/devices/${NVME.address}
 driver() { basename "$(readlink $card/driver)"; }
 
 echo "before: $(driver)"
@@ -59,8 +56,8 @@ user stop --force vm; echo "stop: $?"
 
 $ezvm setup undo --root /run/root 2>/dev/null; echo "undo: $? $(find /run/root -type f | wc -l)"
 echo >$card/driver_override
-echo ${CARD} >$card/driver/unbind
-echo ${CARD} >/sys/bus/pci/drivers_probe
+echo ${NVME.address} >$card/driver/unbind
+echo ${NVME.address} >/sys/bus/pci/drivers_probe
 echo "after: $(driver)"
 `;
 
@@ -72,20 +69,14 @@ describe.skipIf(MISSING !== undefined)(
       modules: ['kvm_amd', 'nvme', 'vfio_pci', 'vfio_iommu_type1'],
       files: (dir) => ({ 'vm.yaml': VM, 'inside.sh': inside(dir) }),
       guest: 'plain',
-      devices: () => [
-        ...IOMMU.devices,
-        '-device',
-        'pcie-root-port,id=port1,bus=pcie.0,chassis=1',
-        '-device',
-        'nvme,bus=port1,serial=ezvm',
-      ],
+      devices: () => [...IOMMU.devices, ...NVME.devices],
       kernel: IOMMU.kernel,
     });
     const { line } = said;
 
     it('is bound by the rule that the setup makes', () => {
       expect(line('before'), said.console).toBe('nvme');
-      expect([line('setup'), line('rule'), line('bound')], said.console).toEqual(['0', CARD, 'vfio-pci']);
+      expect([line('setup'), line('rule'), line('bound')], said.console).toEqual(['0', NVME.address, 'vfio-pci']);
     });
 
     it('is refused to those who are no member, and where too little memory may be locked', () => {
