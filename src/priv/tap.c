@@ -13,9 +13,10 @@
 #include <unistd.h>
 
 #include "caller.h"
-#include "paths.h"
+#include "network.h"
 #include "report.h"
 
+#define NAMES "ezvm%d"
 #define TUN "/dev/net/tun"
 #define VHOST "/dev/vhost-net"
 
@@ -81,14 +82,13 @@ static int failed(const struct grant *grant, const char *doing) {
 
 /* The first queue makes the interface, which the kernel numbers; the others join it by its name. */
 static int open_queues(struct grant *grant) {
-  struct ifreq request = request_about("ezvm%d");
+  struct ifreq request = request_about(NAMES);
   request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
   if (grant->queues > 1) request.ifr_flags |= IFF_MULTI_QUEUE;
   for (unsigned i = 0; i < grant->queues; i++) {
     int queue = grant->handed[i].opened = open(TUN, O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (queue < 0) return failed(grant, "open " TUN);
     if (ioctl(queue, TUNSETIFF, &request) != 0) return failed(grant, "make a tap");
-    /* Anybody may open a queue of a tap that has no owner. */
     if (i == 0 && ioctl(queue, TUNSETOWNER, (unsigned long)caller.uid) != 0) return failed(grant, "make a tap yours");
     if (!grant->vhost) continue;
     grant->vhosts[i].opened = open(VHOST, O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -96,6 +96,19 @@ static int open_queues(struct grant *grant) {
   }
   memcpy(grant->interface, request.ifr_name, sizeof grant->interface);
   return DONE;
+}
+
+/* Anybody may open a queue of a tap that has no owner yet and takes more than one, so such a tap is made out of sight. */
+static int open_queues_unseen(struct grant *grant) {
+  int home = leave_network();
+  if (home < 0) return failed(grant, "make a network namespace for its tap");
+  int code = open_queues(grant);
+  if (code == DONE && !send_interface(grant->interface, home, NAMES)) code = failed(grant, "bring its tap");
+  if (!return_to_network(home)) return failed(grant, "come back to its network namespace");
+  struct ifreq request = request_about("");
+  if (code == DONE && ioctl(grant->handed[0].opened, TUNGETIFF, &request) != 0) code = failed(grant, "ask for the tap's name");
+  memcpy(grant->interface, request.ifr_name, sizeof grant->interface);
+  return code;
 }
 
 static int join_bridge(int control, const struct grant *grant) {
@@ -119,7 +132,7 @@ static int join_bridge(int control, const struct grant *grant) {
 }
 
 int make_tap(struct grant *grant) {
-  int code = open_queues(grant);
+  int code = grant->queues > 1 ? open_queues_unseen(grant) : open_queues(grant);
   if (code != DONE) return code;
   int control = open_socket();
   if (control < 0) return failed(grant, "open a socket");

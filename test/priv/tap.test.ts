@@ -64,13 +64,22 @@ describe.skipIf(!CAN)(`a tap${WHY}`, () => {
     expect(taps()).toEqual([]);
   });
 
-  it('has the queues it is asked for', ({ skip }) => {
+  it('has the queues it is asked for, and a name of its own', async ({ skip }) => {
     if (lack) return skip(lack);
-    const { stdout, stderr } = lab.run([...run('--tap=30+31+32:br-lab', '--tap=33:br-lab'), 'descriptors'], {
-      network,
-    });
-    expect(stderr).toBe('');
-    expect(stdout.match(/^fd 3\d char/gm)).toHaveLength(4);
+    const options = ['--tap=30+31+32:br-lab', '--tap=33:br-lab', '--tap=34+35:br-lab'];
+    const child = lab.start([...run(...options), 'descriptors', 'wait'], { network });
+    let said = '';
+    for await (const text of child.stdout ?? []) {
+      said += text;
+      if (said.includes('waits')) break;
+    }
+    const bridges = taps().map(({ master }) => master);
+    const exit = once(child, 'exit');
+    child.stdin?.end();
+    await exit;
+    expect(said.match(/^fd 3\d char/gm)).toHaveLength(6);
+    expect(bridges).toEqual(['br-lab', 'br-lab', 'br-lab']);
+    expect(taps()).toEqual([]);
   });
 
   it('of several queues is nobody else’s to join', async ({ skip }) => {
@@ -84,6 +93,23 @@ describe.skipIf(!CAN)(`a tap${WHY}`, () => {
     child.stdin?.end();
     await exit;
     expect(joins).toContain(`attach ${name} EPERM`);
+  });
+
+  it('of several queues is nobody else’s to join while it is made', async ({ skip }) => {
+    if (lack) return skip(lack);
+    const words = [lab.path('bin/launch'), `become:${lab.stranger.ids}`, '--', lab.witness, 'lurk:ezvm0'];
+    const stranger = spawn('nsenter', [`--net=/proc/${network}/ns/net`, '--', ...words]);
+    let said = '';
+    stranger.stdout.on('data', (text) => {
+      said += text;
+    });
+    await once(stranger.stdout, 'data');
+    for (let turn = 0; turn < 40; turn++)
+      expect((await lab.call(run('--tap=20+21:br-lab'), { network })).stderr).toBe('');
+    const exit = once(stranger, 'close');
+    stranger.stdin.end();
+    await exit;
+    expect(said).toMatch(/^lurk ezvm0 EPERM$/m);
   });
 
   it.each([

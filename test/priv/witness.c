@@ -1,11 +1,12 @@
 /* The program that the helper runs in tests: says what it finds itself with, one line each, and tries what it is told.
- *   witness [read:FD:SIZE] [write:FD:TEXT] [reopen:FD] [root] [send:FD] [wait] [storm] … */
+ *   witness [read:FD:SIZE] [write:FD:TEXT] [reopen:FD] [root] [attach:TAP] [lurk:TAP] [wait] … */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -64,8 +65,24 @@ static void try_root(void) {
 /* Joins a tap as one more queue of it. */
 static int attach(const char *interface) {
   struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE};
+  int queue = open("/dev/net/tun", O_RDWR);
   strncpy(request.ifr_name, interface, sizeof request.ifr_name - 1);
-  return ioctl(open("/dev/net/tun", O_RDWR), TUNSETIFF, &request);
+  if (ioctl(queue, TUNSETIFF, &request) == 0) return queue;
+  int error = errno;
+  close(queue);
+  errno = error;
+  return -1;
+}
+
+/* Joins a tap the moment it can, and keeps it, until standard input ends. */
+static void lurk(const char *interface) {
+  struct pollfd input = {.fd = 0, .events = POLLIN};
+  int queue = -1;
+  puts("lurks");
+  fflush(stdout);
+  while (poll(&input, 1, queue < 0 ? 0 : -1) == 0)
+    if (queue < 0) queue = attach(interface);
+  printf("lurk %s %s\n", interface, queue < 0 ? strerrorname_np(errno) : "done");
 }
 
 static void perform(char *action) {
@@ -91,7 +108,9 @@ static void perform(char *action) {
   } else if (!strcmp(name, "node")) {
     printf("node %s %s\n", first, open(first, O_RDWR) >= 0 ? "done" : strerrorname_np(errno));
   } else if (!strcmp(name, "attach")) {
-    printf("attach %s %s\n", first, outcome(attach(first)));
+    printf("attach %s %s\n", first, attach(first) >= 0 ? "done" : strerrorname_np(errno));
+  } else if (!strcmp(name, "lurk")) {
+    lurk(first);
   } else if (!strcmp(name, "chmod")) {
     printf("chmod %s\n", outcome(chmod(first, 0666)));
   } else if (!strcmp(name, "status")) {
