@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,6 +13,13 @@
 
 #include "text.h"
 
+struct ifreq request_about(const char *interface) {
+  struct ifreq request;
+  memset(&request, 0, sizeof request);
+  (void)copy_text(request.ifr_name, sizeof request.ifr_name, interface);
+  return request;
+}
+
 int leave_network(void) {
   int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
   if (home < 0 || unshare(CLONE_NEWNET) == 0) return home;
@@ -21,13 +27,6 @@ int leave_network(void) {
   close(home);
   errno = error;
   return -1;
-}
-
-static int index_of(int control, const char *name) {
-  struct ifreq request;
-  memset(&request, 0, sizeof request);
-  (void)copy_text(request.ifr_name, sizeof request.ifr_name, name);
-  return ioctl(control, SIOCGIFINDEX, &request) == 0 ? request.ifr_ifindex : -1;
 }
 
 /* The kernel answers each request, with 0 for what it has done. */
@@ -54,6 +53,7 @@ bool send_interface(const char *name, int home, const char *pattern) {
     struct rtattr name;
     char name_is[IFNAMSIZ];
   } request;
+  struct ifreq interface = request_about(name);
   struct timeval patience = {.tv_sec = 10}; /* the kernel waits for all processors */
   memset(&request, 0, sizeof request);
   int kernel = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
@@ -61,7 +61,6 @@ bool send_interface(const char *name, int home, const char *pattern) {
   request.header.nlmsg_len = sizeof request;
   request.header.nlmsg_type = RTM_NEWLINK;
   request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-  request.message.ifi_index = index_of(kernel, name);
   request.space.rta_type = IFLA_NET_NS_FD;
   request.space.rta_len = RTA_LENGTH(sizeof request.space_is);
   request.space_is = home;
@@ -69,7 +68,9 @@ bool send_interface(const char *name, int home, const char *pattern) {
   request.name.rta_len = RTA_LENGTH(sizeof request.name_is);
   (void)copy_text(request.name_is, sizeof request.name_is, pattern);
   setsockopt(kernel, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  bool sent = request.message.ifi_index > 0 && ask(kernel, &request.header);
+  bool sent = ioctl(kernel, SIOCGIFINDEX, &interface) == 0;
+  request.message.ifi_index = interface.ifr_ifindex;
+  sent = sent && ask(kernel, &request.header);
   int error = errno;
   close(kernel);
   errno = error;

@@ -1,8 +1,12 @@
-/* A network namespace of one's own, in which nobody else sees an interface before it is finished. */
+/* Network interfaces, and a namespace of one's own in which nobody else sees one before it is finished. */
 #ifndef EZVM_PRIV_NETWORK_H
 #define EZVM_PRIV_NETWORK_H
 
+#include <net/if.h>
 #include <stdbool.h>
+
+/* For ioctl(2), with all but the name zero; a name that is too long is empty, which is nobody's. */
+struct ifreq request_about(const char *interface);
 
 /* Leaves for a new namespace; gives a descriptor of the one it was in, or -1 with errno. */
 int leave_network(void);

@@ -13,6 +13,7 @@
 #include "addresses.h"
 #include "block.h"
 #include "files.h"
+#include "network.h"
 #include "open-files.h"
 #include "paths.h"
 #include "report.h"
@@ -20,6 +21,7 @@
 #define NVIDIA_MAJOR 195
 #define NVIDIA_MINORS 254 /* those above are not a card's */
 #define NAME_ROOM 256
+#define UPPER "upper_"
 
 /* What lies below the device: called for each entry of a class in sysfs. */
 typedef int (*visit_entry)(const struct pci_device *device, int class, const char *name, struct nodes *nodes);
@@ -68,28 +70,43 @@ static int visit_disk(const struct pci_device *device, int class, const char *na
                       "unmount it first", device->address, disk);
 }
 
-static int visit_interface(const struct pci_device *device, int class, const char *name, struct nodes *nodes) {
-  struct ifreq request;
+/* In sysfs an interface has a link "upper_NAME" for each that is built on it, and "master" besides for a bridge or bond. */
+static int check_uppers(const struct pci_device *device, int interfaces, const char *name) {
+  struct listing list;
   char path[NAME_ROOM + 16];
+  int code = DONE;
+  snprintf(path, sizeof path, "%s/master", name);
+  if (faccessat(interfaces, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+    return refuse(BUSY, "PCI device %s is network interface %s, which is part of a bridge, bond or team; take it out first, "
+                        "as root: ip link set %s nomaster", device->address, name, name);
+  if (!list_start(&list, interfaces, name))
+    return refuse(BROKEN, "cannot look at network interface %s of PCI device %s: %s; see dmesg", name, device->address,
+                  strerror(errno));
+  for (const char *entry; code == DONE && (entry = list_next(&list)) != NULL;)
+    if (starts_with(entry, UPPER))
+      code = refuse(BUSY, "PCI device %s is network interface %s, which %s is built on (a VLAN, macvtap or the like); stop "
+                          "what uses that, and as root run: ip link del %s", device->address, name,
+                    entry + sizeof UPPER - 1, entry + sizeof UPPER - 1);
+  list_end(&list);
+  if (code == DONE && list.failed) code = refuse(BROKEN, "cannot look at all of network interface %s; see dmesg", name);
+  return code;
+}
+
+static int visit_interface(const struct pci_device *device, int class, const char *name, struct nodes *nodes) {
+  struct ifreq request = request_about(name);
   (void)nodes;
-  memset(&request, 0, sizeof request);
   int control = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  bool known = control >= 0 && copy_text(request.ifr_name, sizeof request.ifr_name, name) &&
-               ioctl(control, SIOCGIFFLAGS, &request) == 0;
+  bool known = control >= 0 && ioctl(control, SIOCGIFFLAGS, &request) == 0;
   bool up = known && (request.ifr_flags & IFF_UP) != 0;
   if (known) known = ioctl(control, SIOCGIFINDEX, &request) == 0;
   if (control >= 0) close(control);
-  snprintf(path, sizeof path, "%s/master", name);
   if (!known)
     return refuse(BUSY, "PCI device %s is network interface %s, which belongs to another network namespace; call from "
                         "there", device->address, name);
-  if (faccessat(class, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-    return refuse(BUSY, "PCI device %s is network interface %s, which is part of a bridge or bond; take it out first, as "
-                        "root: ip link set %s nomaster", device->address, name, name);
   if (up && has_address((unsigned)request.ifr_ifindex))
     return refuse(BUSY, "PCI device %s is network interface %s, which is up and has an address; as root, run: ip link set "
                         "%s down", device->address, name, name);
-  return DONE;
+  return check_uppers(device, class, name);
 }
 
 static int visit_node(const struct pci_device *device, int class, const char *name, struct nodes *nodes) {

@@ -4,8 +4,8 @@
 
 #include "pci.h"
 
-/* Refuses a device that drives a claimed disk, a network card with an address or in a bridge, or a screen, camera or
- * sound card that a process has open. */
+/* Refuses a device that drives a claimed disk, a network card with an address or that other interfaces are built on, or a
+ * screen, camera or sound card that a process has open. */
 int check_unused(const struct pci_device *device);
 
 #endif

@@ -37,6 +37,12 @@ static void make_printable(char *text) {
     if ((unsigned char)*text < 0x20 || (unsigned char)*text > 0x7e) *text = '?';
 }
 
+/* One line, fit for terminals and logs, in LINE_ROOM bytes. */
+__attribute__((format(printf, 2, 0))) static void compose(char *line, const char *format, va_list list) {
+  vsnprintf(line, LINE_ROOM, format, list);
+  make_printable(line);
+}
+
 static void keep(char *buffer, size_t room, size_t *used, const char *before, const char *text) {
   int size = snprintf(buffer + *used, room - *used, "%s%s\n", before, text);
   if (size > 0 && (size_t)size < room - *used)
@@ -69,9 +75,8 @@ int refuse(int code, const char *format, ...) {
   char text[LINE_ROOM], start[PATH_MAX];
   va_list list;
   va_start(list, format);
-  vsnprintf(text, sizeof text, format, list);
+  compose(text, format, list);
   va_end(list);
-  make_printable(text);
   log_line(LOG_WARNING, "refused: ", text);
   if (answers && grant_now) {
     snprintf(start, sizeof start, "refused\t%s\t%d\t", grant_now, code);
@@ -86,9 +91,8 @@ void warn(const char *format, ...) {
   char text[LINE_ROOM];
   va_list list;
   va_start(list, format);
-  vsnprintf(text, sizeof text, format, list);
+  compose(text, format, list);
   va_end(list);
-  make_printable(text);
   keep(errors, sizeof errors, &errors_used, "ezvm-priv: warning: ", text);
 }
 
@@ -105,9 +109,8 @@ void audit(const char *format, ...) {
   char text[LINE_ROOM];
   va_list list;
   va_start(list, format);
-  vsnprintf(text, sizeof text, format, list);
+  compose(text, format, list);
   va_end(list);
-  make_printable(text);
   log_line(LOG_NOTICE, "", text);
 }
 

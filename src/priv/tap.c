@@ -20,13 +20,6 @@
 #define TUN "/dev/net/tun"
 #define VHOST "/dev/vhost-net"
 
-static struct ifreq request_about(const char *interface) {
-  struct ifreq request;
-  memset(&request, 0, sizeof request);
-  (void)copy_text(request.ifr_name, sizeof request.ifr_name, interface);
-  return request;
-}
-
 static int open_socket(void) { return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); }
 
 static bool is_bridge(int control, const char *name) {
