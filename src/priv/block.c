@@ -132,9 +132,7 @@ static int open_node(int node, const struct grant *grant) {
     errno = EROFS; /* newer kernels open it and refuse each write */
   else if (now >= 0 && fcntl(opened, F_SETFL, now & ~O_NONBLOCK) == 0)
     return opened;
-  int error = errno;
-  close(opened);
-  errno = error;
+  close_keeping_errno(opened);
   return -1;
 }
 
@@ -177,9 +175,8 @@ bool block_in_use(const char *name) {
   int dev = open_dev();
   if (dev < 0) return true;
   int node = open_resolved(dev, name, O_RDONLY | O_EXCL | O_NONBLOCK | O_NOCTTY, WITHIN);
-  int error = errno;
-  close(dev);
+  close_keeping_errno(dev);
   if (node >= 0) close(node);
   /* A drive without medium and a device that is just going are not in use; whatever else fails may be. */
-  return node < 0 && error != ENOMEDIUM && error != ENXIO && error != ENODEV && error != ENOENT;
+  return node < 0 && errno != ENOMEDIUM && errno != ENXIO && errno != ENODEV && errno != ENOENT;
 }

@@ -11,6 +11,12 @@
 #include "report.h"
 #include "text.h"
 
+void close_keeping_errno(int descriptor) {
+  int error = errno;
+  close(descriptor);
+  errno = error;
+}
+
 int open_resolved(int folder, const char *path, int flags, uint64_t resolve) {
   struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC), .resolve = resolve};
   return (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
@@ -37,13 +43,12 @@ int open_roots(const char *path, int flags, const char *what, int code, int *ope
     char *slash = strchr(part, '/');
     if (slash) *slash = 0;
     int next = openat(folder, part, (slash ? O_PATH | O_DIRECTORY : flags) | O_NOFOLLOW | O_CLOEXEC);
-    int error = errno;
-    close(folder);
+    close_keeping_errno(folder);
     if (next < 0) {
-      if (error == ELOOP || (slash && error == ENOTDIR))
+      if (errno == ELOOP || (slash && errno == ENOTDIR))
         return refuse(code, "%s: %s is a link or no folder; put a real one there", what, so_far);
       return refuse(code, "%s: cannot open %s: %s; run `ezvm setup helper` or make it as root", what, so_far,
-                    strerror(error));
+                    strerror(errno));
     }
     fault = check_roots(next, so_far, what, code);
     if (fault == DONE && !slash) {
@@ -77,9 +82,8 @@ bool write_file(int folder, const char *path, const char *text) {
   int file = openat(folder, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
   if (file < 0) return false;
   ssize_t written = write(file, text, strlen(text));
-  int error = errno;
-  close(file);
-  errno = written < 0 ? error : EIO;
+  close_keeping_errno(file);
+  if (written >= 0) errno = EIO;
   return written == (ssize_t)strlen(text);
 }
 

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* For the way out of what has failed, or has not. */
+void close_keeping_errno(int descriptor);
 /* openat2(2) with O_CLOEXEC. `resolve` takes RESOLVE_*. */
 int open_resolved(int folder, const char *path, int flags, uint64_t resolve);
 /* A file or folder that nobody but root can change or put another in the place of: each part of the absolute `path` is

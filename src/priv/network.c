@@ -11,6 +11,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "text.h"
 
 struct ifreq request_about(const char *interface) {
@@ -23,9 +24,7 @@ struct ifreq request_about(const char *interface) {
 int leave_network(void) {
   int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
   if (home < 0 || unshare(CLONE_NEWNET) == 0) return home;
-  int error = errno;
-  close(home);
-  errno = error;
+  close_keeping_errno(home);
   return -1;
 }
 
@@ -71,16 +70,12 @@ bool send_interface(const char *name, int home, const char *pattern) {
   bool sent = ioctl(kernel, SIOCGIFINDEX, &interface) == 0;
   request.message.ifi_index = interface.ifr_ifindex;
   sent = sent && ask(kernel, &request.header);
-  int error = errno;
-  close(kernel);
-  errno = error;
+  close_keeping_errno(kernel);
   return sent;
 }
 
 bool return_to_network(int home) {
   bool back = setns(home, CLONE_NEWNET) == 0;
-  int error = errno;
-  close(home);
-  errno = error;
+  close_keeping_errno(home);
   return back;
 }

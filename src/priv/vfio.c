@@ -26,9 +26,7 @@ static int open_node(const char *name, const char *number, int flags) {
   int dev = open(EZVM_PRIV_DEV, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (dev < 0) return -1;
   int node = open_resolved(dev, name, O_PATH, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
-  int error = errno;
-  close(dev);
-  errno = error;
+  close_keeping_errno(dev);
   if (node < 0) return -1;
   if (expected.count != 1 || fstat(node, &status) != 0 || !S_ISCHR(status.st_mode) ||
       status.st_rdev != expected.devices[0]) {
@@ -40,9 +38,7 @@ static int open_node(const char *name, const char *number, int flags) {
   char path[32];
   snprintf(path, sizeof path, "/proc/self/fd/%d", node);
   int opened = open(path, flags | O_CLOEXEC | O_NOCTTY);
-  error = errno;
-  close(node);
-  errno = error;
+  close_keeping_errno(node);
   return opened;
 }
 
@@ -113,11 +109,10 @@ int give_group_node(struct record *record) {
   bool changed = code != DONE || let_out(node, record->node_mode);
   if (code == DONE && changed) code = check_group_unused(record);
   if (code == DONE && changed) changed = let_in(node, caller.uid, record->node_mode);
-  int error = errno;
-  close(node);
+  close_keeping_errno(node);
   if (changed) return code;
   return refuse(BROKEN, "cannot let you open " EZVM_PRIV_DEV "/vfio/%s: %s; /dev needs access lists (ACLs)", record->group,
-                strerror(error));
+                strerror(errno));
 }
 
 int take_group_node(const struct record *record) {
