@@ -127,7 +127,10 @@ describe('stop', () => {
     await guestUp(lab);
     const pid = state.sidecars[0]?.pid ?? 0;
     process.kill(pid, 'SIGSTOP');
-    expect(await statusOf('vm', plan.vm.runDir)).toMatchObject({ sidecars: [{ alive: true, stopped: true }] });
+    await until('swtpm has stopped', async () => {
+      const { sidecars } = await statusOf('vm', plan.vm.runDir);
+      return sidecars[0]?.alive === true && sidecars[0].stopped === true;
+    });
     // QEMU takes leave of its TPM.
     await expect(stop(plan.vm, { timeoutMs: 600_000 })).rejects.toMatchObject({
       exit: 4,
