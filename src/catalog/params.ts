@@ -145,11 +145,12 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
     return { message: `${showValue(node.value)}; use ${listOf(values)}`, help: suggestion(word, values) ?? spec.help };
   },
   mac(node, spec) {
-    const text = String(node.value);
+    // Windows and some labels write it with hyphens; so does QEMU take it.
+    const text = String(node.value).replaceAll('-', ':');
     if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text)) return wrong(node, spec);
     if (Number.parseInt(text.slice(0, 2), 16) & 1)
       return {
-        message: `${text}, a multicast address, which no card can have`,
+        message: `${node.value}, a multicast address, which no card can have`,
         help: 'make the first byte even, as in 52:54:00:…',
       };
     return { value: text.toLowerCase() };
@@ -163,11 +164,16 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
   port(node, spec) {
     return CHECKS.int(node, { ...spec, min: spec.min ?? 1, max: 65535 }, { resolvePath: String });
   },
-  uuid: matching(
-    /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
-    'a UUID such as 04d064c3-66a1-4aa7-9589-f8b3ecf91cd7',
-    (text) => text.toLowerCase(),
-  ),
+  uuid(node, spec, context) {
+    const checked = UUID(node, spec, context);
+    if ('value' in checked) return checked;
+    // As Windows and some programs write it.
+    const [, a, b, c, d, e] =
+      /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/i.exec(
+        (node.source ?? String(node.value)).replace(/[{}-]|^urn:uuid:/g, ''),
+      ) ?? [];
+    return { ...checked, help: e === undefined ? 'uuidgen makes one' : `write ${[a, b, c, d, e].join('-')}` };
+  },
   wwn(node, spec) {
     // YAML reads 0x… as a number, with fewer digits than it has.
     const [, digits] = /^(?:0x|naa\.)?([0-9a-f]{16})$/i.exec(node.source ?? String(node.value)) ?? [];
@@ -186,6 +192,11 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
   },
 };
 
+const UUID = matching(
+  /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+  'a UUID such as 04d064c3-66a1-4aa7-9589-f8b3ecf91cd7',
+  (text) => text.toLowerCase(),
+);
 const WORD = matching(/^[A-Za-z0-9_+.:-]+$/, 'a word of letters, digits and . _ + : -');
 
 function matching(pattern: RegExp, wanted: string, normalize: (text: string) => string = (text) => text): Check {

@@ -217,9 +217,16 @@ export function applyOverrides(options: readonly QemuOption[], overrides: QemuOv
       });
       continue;
     }
-    patched[index] = { ...option, args: patchProps(option.args, props), origin };
+    patched[index] = { ...option, args: patchProps(option.args, props), asText: true, origin };
   }
-  return [...patched, ...rawOptions(overrides.args, report)];
+  return [...alikeDevices(patched), ...rawOptions(overrides.args, report)];
+}
+
+/** QEMU makes devices written as key=value before those in JSON, on buses that are then not there yet. */
+function alikeDevices(options: readonly QemuOption[]): QemuOption[] {
+  const isDevice = ({ name }: QemuOption): boolean => name === 'device';
+  if (!options.some((option) => isDevice(option) && option.asText)) return [...options];
+  return options.map((option) => (isDevice(option) ? { ...option, asText: true } : option));
 }
 
 function patchProps(props: QemuProps, patch: PropsPatch): QemuProps {

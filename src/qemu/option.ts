@@ -14,6 +14,8 @@ export interface QemuOption {
   /** Without the dash. */
   readonly name: string;
   readonly args: QemuProps | string | true;
+  /** Rendered as key=value wherever that can say it: QEMU itself reads what somebody wrote by hand, `off` or `4M` or `0x10`. */
+  readonly asText?: true;
   /** What asked for it; absent for what ezvm adds to every VM. */
   readonly origin?: Origin | undefined;
 }

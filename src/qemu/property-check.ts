@@ -1,6 +1,6 @@
 import type { QemuProps, QemuValue } from './option.ts';
 import type { QemuSchema } from './qapi.ts';
-import { type Fault, suggest } from './qapi-check.ts';
+import { type Fault, type Spelling, suggest } from './qapi-check.ts';
 import { isWideInteger } from './render.ts';
 
 /** A fault of an option; `help` says how to mend it. */
@@ -56,8 +56,8 @@ const CPU_EXTRAS = ['model', 'tsc-freq'];
 /** QEMU lists no property that begins so. */
 const UNLISTED = /^legacy-/;
 
-/** Checks a device's driver, the names of its properties and the JSON types of their values. */
-export function checkDevice(args: QemuProps, schema: QemuSchema): Checked {
+/** Checks a device's driver, the names of its properties and, where they are JSON, the types of their values. */
+export function checkDevice(args: QemuProps, written: Spelling, schema: QemuSchema): Checked {
   const { driver } = args;
   if (typeof driver !== 'string')
     return { subject: '-device', faults: [{ code: 'qemu-member-missing', says: 'needs "driver"' }] };
@@ -70,7 +70,7 @@ export function checkDevice(args: QemuProps, schema: QemuSchema): Checked {
     if (EVERY_DEVICE.includes(name) || UNLISTED.test(name) || name.includes('[')) return [];
     const propertyType = known[name];
     if (propertyType === undefined) return [unknownProperty(name, Object.keys(known), `${driver},help`)];
-    const wanted = wantedOf(name, propertyType, value);
+    const wanted = written === 'json' ? wantedOf(name, propertyType, value) : undefined;
     if (wanted === undefined) return [];
     return [{ code: 'qemu-property-type', says: `wants ${wanted} for ${name}, not ${JSON.stringify(value)}` }];
   });

@@ -39,7 +39,7 @@ export function renderOption(option: QemuOption, style: Style, version: QemuVers
   if (args === true) return [`-${name}`];
   if (typeof args === 'string') return [`-${name}`, args];
   const since = JSON_SINCE[name];
-  if ((style === 'json' || needsJson(name, args)) && since && compareVersions(version, since) >= 0)
+  if (((style === 'json' && !option.asText) || needsJson(name, args)) && since && compareVersions(version, since) >= 0)
     return [`-${name}`, toJson(args)];
   return [`-${name}`, renderKeyval(name, args)];
 }

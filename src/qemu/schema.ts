@@ -18,6 +18,7 @@ import {
 interface Question {
   readonly name: string;
   readonly args: QemuProps;
+  readonly written: Spelling;
   readonly schema: QemuSchema;
   readonly index: QapiIndex;
 }
@@ -56,8 +57,8 @@ const CHARDEV_ALIASES = ['parport', 'tty'];
 /** What this QEMU would refuse in `options`, each fault with the origin of its option. No fault is told on a guess. */
 export function checkOptions(options: readonly QemuOption[], schema: QemuSchema): readonly Diagnostic[] {
   const index = indexQapi(schema);
-  return options.flatMap(({ name, args, origin }) => {
-    const { subject, faults } = checkOption(name, args, schema, index);
+  return options.flatMap(({ name, args, asText, origin }) => {
+    const { subject, faults } = checkOption(name, args, asText ? 'text' : 'json', schema, index);
     return faults.map(
       ({ code, says, help }): Diagnostic => ({
         severity: 'error',
@@ -70,7 +71,13 @@ export function checkOptions(options: readonly QemuOption[], schema: QemuSchema)
   });
 }
 
-function checkOption(name: string, args: QemuOption['args'], schema: QemuSchema, index: QapiIndex): Checked {
+function checkOption(
+  name: string,
+  args: QemuOption['args'],
+  written: Spelling,
+  schema: QemuSchema,
+  index: QapiIndex,
+): Checked {
   if (ALWAYS_LISTED.includes(name) && !(name in schema.options))
     return {
       subject: '',
@@ -86,10 +93,10 @@ function checkOption(name: string, args: QemuOption['args'], schema: QemuSchema,
       ],
     };
   if (typeof args !== 'object') return { subject: '', faults: [] };
-  const question = { name, args, schema, index };
+  const question = { name, args, written, schema, index };
   switch (name) {
     case 'device':
-      return checkDevice(args, schema);
+      return checkDevice(args, written, schema);
     case 'global':
       return checkGlobal(args, schema);
     case 'machine':
@@ -103,7 +110,7 @@ function checkOption(name: string, args: QemuOption['args'], schema: QemuSchema,
   }
 }
 
-function checkByType({ name, args, schema, index }: Question): Checked {
+function checkByType({ name, args, written, schema, index }: Question): Checked {
   const command = COMMANDS[name];
   const answer = ANSWERS[name];
   const type = command ? argumentsOf(index, command.command) : answerOf(index, answer?.command ?? '');
@@ -111,14 +118,14 @@ function checkByType({ name, args, schema, index }: Question): Checked {
   const subject = typeof kind === 'string' ? `-${name} ${kind}` : `-${name}`;
   // -audiodev has been in the schema since 8.0; what 7.1 did with -display is not all there.
   if (type === undefined || (name === 'display' && isBefore(schema, 7, 2))) return { subject, faults: [] };
-  const faults = checkValue(index, type, args, spellingOf(name, schema));
+  const faults = checkValue(index, type, args, spellingOf(name, written, schema));
   const wrongKind = faults.some(({ says }) => says.startsWith(`has no ${(command ?? answer)?.kind} "`));
   return { subject: wrongKind ? `-${name}` : subject, faults };
 }
 
 /** -display is always key=value, and -netdev was before it learned JSON. */
-function spellingOf(name: string, schema: QemuSchema): Spelling {
-  return name === 'display' || (name === 'netdev' && isBefore(schema, 7, 2)) ? 'text' : 'json';
+function spellingOf(name: string, written: Spelling, schema: QemuSchema): Spelling {
+  return name === 'display' || (name === 'netdev' && isBefore(schema, 7, 2)) ? 'text' : written;
 }
 
 function isBefore({ version }: QemuSchema, major: number, minor: number): boolean {

@@ -177,6 +177,9 @@ system:
       '-cpu Nehalem,aes=on,pni=on,popcnt=on,sse4.1=on,sse4.2=on,ssse3=on,enforce=on',
     ]);
     expect(optionsOf('system: { cpu: { model: host, flags: "" } }', /^-cpu/)).toEqual(['-cpu host']);
+    expect(optionsOf('system: { cpu: { model: "host,topoext", flags: -svm } }', /^-cpu/)).toEqual([
+      '-cpu host,topoext=on,svm=off',
+    ]);
   });
 
   it('give a TPM whose state stays where it is, and Apple’s controller', () => {
@@ -204,6 +207,7 @@ describe('screens', () => {
     ['spice: { addr: 127.0.0.1, port: 5907 }', '-spice addr=127.0.0.1,port=5907,disable-ticketing=on'],
     ['spice: { addr: 0.0.0.0, port: 5907 }', '-spice addr=127.0.0.1,port=5907,disable-ticketing=on'],
     ['spice: { addr: 192.168.1.7, port: "5907" }', '-spice addr=127.0.0.1,port=5907,disable-ticketing=on'],
+    ['spice: { addr: 127.0.0.1, port: 70000 }', '-spice addr=127.0.0.1,port=5900,disable-ticketing=on'],
     ['spice: { port: 5907 }', '-spice addr=127.0.0.1,port=5900,disable-ticketing=on'],
     ['spice: { path: /s, gl: on }', '-spice unix=on,addr=/s,disable-ticketing=on,gl=on'],
     [
@@ -355,7 +359,7 @@ describe('storage', () => {
     const text =
       '  - { type: scsi-hd, file: /a, rotation_rate: 7200, extra_drive_options: ["cache=unsafe", "file.locking=off,werror=stop"], extra_device_options: [vendor=ACME, bootindex=7] }\n';
     expect(drive(text)[0]).toMatch(/cache\.no-flush=on,file\.driver=file.*file\.locking=off/);
-    expect(device(text)[1]).toMatch(/bootindex=7,werror=stop,vendor=ACME,rotation_rate=7200/);
+    expect(device(text)[1]).toMatch(/werror=stop,.*bootindex=7,vendor=ACME,rotation_rate=7200/);
   });
 });
 
@@ -384,6 +388,107 @@ describe('drive options', () => {
     expect(faults).toEqual([]);
     expect(places(warnings)).toEqual(['1:60 option-ignored']);
   });
+
+  const disk = (type: string, ...extra: string[]): string =>
+    `storage: [{ type: ${type}, file: /a, extra_drive_options: ${JSON.stringify(extra)} }]`;
+
+  it.each(['if=none', 'media=disk', 'snapshot=off', 'id=drive-scsi0'])(
+    'that say what is so anyhow are taken: %s',
+    (extra) => {
+      const { faults, warnings, notes } = outcome(disk('scsi-hd', extra));
+      expect([...faults, ...warnings]).toEqual([]);
+      expect(notes.map(({ message }) => message).join()).not.toContain(extra);
+    },
+  );
+
+  it.each(['id=mine', 'node-name=mine', 'index=3', 'bus=1', 'unit=2'])('that name or move it are told: %s', (extra) => {
+    const { faults, warnings, options } = outcome(disk('scsi-hd', extra));
+    expect(faults).toEqual([]);
+    expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining(extra)]);
+    expect(options.join()).not.toContain('mine');
+  });
+
+  it.each([
+    ['if=virtio', 'which then cannot be that of the item'],
+    ['media=dvd', 'QEMU knows no media=dvd'],
+    ['snapshot=on', 'cannot forget what the guest writes'],
+  ])('that QEMU or the disk could not stand are refused: %s', (extra, message) => {
+    expect(outcome(disk('virtio-blk-pci', extra)).faults.map((fault) => fault.message)).toEqual([
+      expect.stringContaining(message),
+    ]);
+  });
+
+  it('make a disk read-only that is a CD to them', () => {
+    expect(optionsOf(disk('virtio-blk-pci', 'media=cdrom'), /^-blockdev/)[0]).toContain('read-only=on');
+  });
+
+  it('of a CD drive change what they can', () => {
+    const { faults, warnings, options } = outcome(
+      disk('ide-cd', 'media=cdrom,readonly=on', 'aio=threads', 'format=qcow2', 'cache=none', 'rerror=stop'),
+    );
+    expect(faults).toEqual([]);
+    expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining('cache: a CD is only read')]);
+    expect(options.find((option) => option.startsWith('-blockdev'))).toMatch(/^-blockdev qcow2,.*file\.aio=threads/);
+    expect(options.find((option) => option.includes('ide-cd'))).toContain('rerror=stop');
+  });
+
+  it('are read by QEMU, whatever they look like', () => {
+    const text = disk('virtio-blk-pci', 'file.locking=off,cache.writeback=off', 'l2-cache-size=4M', 'x=a,,b');
+    expect(optionsOf(text, /^-blockdev/)[0]).toMatch(/file\.locking=off.*l2-cache-size=4194304,x=a,,b/);
+    expect(made(text).plan.qemu.argv.filter((word) => word.startsWith('virtio-blk-pci,'))).toEqual([
+      expect.stringContaining('write-cache=off'),
+    ]);
+  });
+});
+
+describe('device options', () => {
+  const device = (type: string, ...extra: string[]): Outcome =>
+    outcome(`storage: [{ type: ${type}, file: /a, extra_device_options: ${JSON.stringify(extra)} }]`);
+
+  it('that name or move it are told, and its drive is its own', () => {
+    const { faults, warnings, options } = device('virtio-blk-pci', 'id=a,bus=pci.1', 'addr=0x7', 'drive=drive-virtio0');
+    expect(faults).toEqual([]);
+    expect(warnings).toHaveLength(3);
+    expect(options.join()).not.toContain('drive-virtio0');
+    expect(device('virtio-blk-pci', 'drive=other').faults[0]?.message).toContain('there is none called other');
+  });
+
+  it('may name the port of a CD drive', () => {
+    expect(device('ide-cd', 'bus=ide.3').options.join()).toContain('bus=ide.3');
+  });
+});
+
+describe('what a disk is made of', () => {
+  const node = (file: string, more = ''): string | undefined =>
+    made(`storage: [{ type: scsi-hd, file: ${JSON.stringify(file)}${more} }]`).options.find((option) =>
+      option.startsWith('-blockdev'),
+    );
+
+  it.each([
+    ['nbd://10.0.0.1/data', /^-blockdev nbd,.*server\.host=10\.0\.0\.1,server\.port=10809,export=data/],
+    ['nbd://[::1]:10810', /server\.host=::1,server\.port=10810$/],
+    ['nbd+unix:///data?socket=/run/nbd', /server\.type=unix,server\.path=\/run\/nbd,export=data/],
+    [
+      'iscsi://10.0.0.1:3261/iqn.2004-04.com.example:disk/2',
+      /^-blockdev iscsi,.*portal=10\.0\.0\.1:3261,target=iqn\.2004-04\.com\.example:disk,lun=2/,
+    ],
+    ['fat:/folder', /file\.driver=vvfat,file\.dir=\/folder.*file\.rw=off/],
+    ['fat:rw:12:/folder', /fat-type=12,file\.rw=on/],
+    ['file:/a', /file\.filename=\/a,/],
+  ])('may be an address of QEMU’s: %s', (file, wanted) => expect(node(file)).toMatch(wanted));
+
+  it.each(['https://example.org/a.img', 'json:{}', 'ssh://a/b', 'iscsi://me%secret@10.0.0.1/iqn.a/1'])(
+    'is refused where there is no such type: %s',
+    (file) => {
+      const { faults } = outcome(`storage: [{ type: scsi-hd, file: ${JSON.stringify(file)} }]`);
+      expect(faults.map(({ message }) => message)).toEqual([expect.stringContaining('no disks of that kind')]);
+    },
+  );
+
+  it('is nothing in an empty CD drive', () => {
+    const { options } = made('storage: [{ type: ide-cd, file: "" }]');
+    expect(options.filter((option) => option.startsWith('-blockdev'))).toEqual([]);
+  });
 });
 
 describe('network', () => {
@@ -404,6 +509,19 @@ describe('network', () => {
       '-device igb,id=net2-device,netdev=net2,mac=bc:24:11:00:00:03,bus=rp-10.2,addr=0',
       '-netdev tap,id=net3,script=/var/lib/qemu/bridge-up,downscript=/var/lib/qemu/bridge-down,vhost=on,queues=4',
       '-device virtio-net-pci,id=net3-device,netdev=net3,mac=bc:24:11:00:00:04,bus=rp-10.3,addr=0,mq=on,vectors=10',
+    ]);
+  });
+
+  it('goes by what its extra options say last', () => {
+    const options =
+      found(`  - { type: tap, upscript: /up, downscript: "no", extra_netdev_options: ["ifname=tap5,vhost=off", sndbuf=0], extra_device_options: ["mac=BC-24-11-00-00-05", "bus=pci.1,addr=0x5"] }
+  - { type: tap, upscript: "no", downscript: "no", ifname: tap6, mac: "BC:24:11:00:00:06" }
+`);
+    expect(options).toEqual([
+      '-netdev tap,id=net0,ifname=tap5,script=/up,downscript=no,vhost=off,sndbuf=0',
+      '-device virtio-net-pci,id=net0-device,netdev=net0,mac=bc:24:11:00:00:05,bus=rp-10.0,addr=0',
+      '-netdev tap,id=net1,ifname=tap6,script=no,downscript=no,vhost=on',
+      '-device virtio-net-pci,id=net1-device,netdev=net1,mac=bc:24:11:00:00:06,bus=rp-10.1,addr=0',
     ]);
   });
 
@@ -513,10 +631,21 @@ extras: [-S]
       'make the first byte even',
     ],
     [
-      'storage: [{ type: scsi-hd, file: /a, extra_drive_options: [snapshot=on] }]',
-      '1:60 option-unknown',
-      'leave it out',
+      'host: { usb: [{ vm_port: 1, host_bus: 1, host_port: 1 }, { vm_port: 1, host_bus: 1, host_port: 2 }] }',
+      '1:69 value-wrong',
+      'one for each device',
     ],
+    [
+      'gpu: { type: passthrough, pci: [{ vm_id: 1, host_id: "03:00.0" }] }\nhost: { pci: [{ vm_id: "1.0", host_id: "04:00.0" }] }',
+      '2:40 value-wrong',
+      'counted together',
+    ],
+    [
+      'system: { bios: { type: seabios, uuid: 04D064C366a14aa79589f8b3ecf91cd7 } }',
+      '1:40 value-wrong',
+      'write 04D064C3-66a1-4aa7-9589-f8b3ecf91cd7',
+    ],
+    ['system: { bios: { type: seabios, uuid: nonsense } }', '1:40 value-wrong', 'uuidgen makes one'],
   ])('is what neither knows: %s', (text, place, help) => {
     const { faults } = outcome(text);
     expect(places(faults)).toEqual([place]);

@@ -146,6 +146,15 @@ describe('options that exist once', () => {
 });
 
 describe('patches', () => {
+  it('are read by QEMU itself, and devices alike, which it makes in the order of their syntax', () => {
+    const { plan } = make(
+      'disks: [a.raw]\nqemu: { set: { "blockdev:disk0": { file: { locking: off } }, "device:disk0-device": { write-cache: off } } }\n',
+    );
+    expect(plan.qemu.argv.filter((word) => /locking=off|write-cache=off/.test(word))).toHaveLength(2);
+    const devices = plan.qemu.argv.filter((_, index, words) => words[index - 1] === '-device');
+    expect(devices.filter((word) => word.startsWith('{'))).toEqual([]);
+  });
+
   const PATCHED = (patch: string) => make(`disks: [a.raw]\nqemu: { set: { ${patch} } }\n`);
 
   it('set, replace and remove properties, and reach into maps', () => {

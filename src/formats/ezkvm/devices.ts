@@ -24,6 +24,16 @@ export function translateDevices(gpu: Reader, host: Reader, wantsTablet: boolean
     ...host.maps('pci').flatMap((item) => readFunction(item, false, out)),
   ];
   if (isPassed) gpu.close();
+  for (const [index, one] of functions.entries()) {
+    const other = functions.slice(0, index).find(({ slot, number }) => slot === one.slot && number === one.number);
+    if (other)
+      out.refuse(
+        'value-wrong',
+        one.host.at,
+        `${one.host.value} has the vm_id "${one.slot}.${one.number}" of ${other.host.value}`,
+        'give each its own; those of gpu and host are counted together',
+      );
+  }
   const slots = new Map<string, Function_[]>();
   for (const each of functions) slots.set(each.slot, [...(slots.get(each.slot) ?? []), each]);
   const cards = [...slots.values()].map((all) => all.toSorted((a, b) => a.number - b.number));
@@ -85,6 +95,15 @@ function usb(host: Reader, wantsTablet: boolean, out: Translation): void {
         'value-wrong',
         port.at,
         `${item.path}.vm_port is "${port.value}"; a port from 1 to ${USB_PORTS} is wanted`,
+      );
+      continue;
+    }
+    if (taken.has(number)) {
+      out.refuse(
+        'value-wrong',
+        port.at,
+        `${item.path}.vm_port is ${number}, where another device is already`,
+        `ports are 1 to ${USB_PORTS}, one for each device`,
       );
       continue;
     }

@@ -1,8 +1,11 @@
-import { extraOptions } from './options.ts';
+import type { ScalarNode } from '../../core/source.ts';
+import type { Values } from './drive.ts';
+import { extraOptions, PLACE, PLACE_IS_FIXED, passOver } from './options.ts';
 import { mapOf, type Reader, scalar, type Translation } from './translation.ts';
 
 const MODELS: { readonly [driver: string]: string } = {
   'virtio-net-pci': 'virtio',
+  'virtio-net': 'virtio',
   e1000e: 'e1000e',
   e1000: 'e1000',
   rtl8139: 'rtl8139',
@@ -27,7 +30,13 @@ function card(item: Reader, type: string, index: number, out: Translation): void
   const at = item.at;
   const driver = item.text('driver');
   const known = driver && MODELS[driver.value];
-  const mac = item.text('mac');
+  const device = extraOptions(item, 'extra_device_options', out);
+  const netdev = extraOptions(item, 'extra_netdev_options', out);
+  // As with QEMU, what is said last counts.
+  const last = (options: typeof device, key: string): ScalarNode | undefined =>
+    options.findLast((option) => option.key === key)?.node;
+  const mac = last(device, 'mac') ?? item.text('mac');
+  item.text('mac');
   if (!mac)
     out.note(
       'ezkvm-differs',
@@ -37,23 +46,45 @@ function card(item: Reader, type: string, index: number, out: Translation): void
   const base = { model: scalar(driver?.at ?? at, known ?? 'virtio'), mac };
   const own =
     type === 'bridge'
-      ? { type: scalar(at, 'bridge'), bridge: item.text('bridge') ?? scalar(at, 'vmbr0') }
-      : {
-          type: scalar(at, 'tap-script'),
-          ifname: item.text('ifname'),
-          script: item.text('upscript') ?? scalar(at, '/var/lib/qemu/bridge-up'),
-          downscript: item.text('downscript') ?? scalar(at, '/var/lib/qemu/bridge-down'),
-          vhost: item.switch('vhost') ?? scalar(at, true),
-        };
+      ? { type: scalar(at, 'bridge'), bridge: last(netdev, 'br') ?? item.text('bridge') ?? scalar(at, 'vmbr0') }
+      : tap(item, (key) => last(netdev, key));
+  if (type === 'bridge') item.text('bridge');
   if (type === 'tap') item.ignored('ifname', 'ezvm calls the interface so');
   out.put('network', mapOf(at, { [`net${index}`]: mapOf(at, { ...own, ...base }) }));
   // Whatever other card it is, QEMU says whether it has it.
   if (driver && known === undefined) out.patch(`device:net${index}-device`, 'driver', driver);
-  for (const { key, node } of extraOptions(item, 'extra_netdev_options', out))
-    out.patch(`netdev:net${index}`, key, node);
-  for (const { key, node } of extraOptions(item, 'extra_device_options', out))
-    out.patch(`device:net${index}-device`, key, node);
+  for (const { key, node } of netdev) if (!OF_NETDEV.includes(key)) out.patch(`netdev:net${index}`, key, node);
+  for (const option of device)
+    if (PLACE.includes(option.key)) passOver(item, option, out, PLACE_IS_FIXED);
+    else if (option.key !== 'mac') out.patch(`device:net${index}-device`, option.key, option.node);
   item.close();
+}
+
+/** Options of a netdev that have a key of ours. */
+const OF_NETDEV = ['br', 'ifname', 'script', 'downscript', 'vhost'];
+
+/** QEMU makes the interface and calls scripts, unless there are none: then it is there beforehand. */
+function tap(item: Reader, extra: (key: string) => ScalarNode | undefined): Values {
+  const at = item.at;
+  const given = (key: string, name: string): ScalarNode | undefined => {
+    const own = item.text(name);
+    return extra(key) ?? own;
+  };
+  const ifname = given('ifname', 'ifname');
+  const script = given('script', 'upscript') ?? scalar(at, '/var/lib/qemu/bridge-up');
+  const downscript = given('downscript', 'downscript') ?? scalar(at, '/var/lib/qemu/bridge-down');
+  const own = item.switch('vhost');
+  const vhost = extra('vhost') ?? own ?? scalar(at, true);
+  const isNone = (node: ScalarNode): boolean => node.value === 'no' || node.value === '';
+  return isNone(script)
+    ? { type: scalar(at, 'tap'), ifname, vhost }
+    : {
+        type: scalar(at, 'tap-script'),
+        ifname,
+        script,
+        downscript: isNone(downscript) ? undefined : downscript,
+        vhost,
+      };
 }
 
 /** Where the file says which function of which card it is, it is one to ezvm too; else it is any PCI device. */
@@ -68,7 +99,9 @@ function virtualFunction(item: Reader, index: number, number: number, out: Trans
     : { pci: { [`pci${number}`]: mapOf(at, { type: scalar(at, 'passthrough'), pci }) } };
   for (const [section, items] of Object.entries(what)) if (pci) out.put(section, mapOf(at, items));
   out.patch(`device:${device}`, 'rombar', scalar(at, 0));
-  for (const { key, node } of extraOptions(item, 'extra_device_options', out)) out.patch(`device:${device}`, key, node);
+  for (const option of extraOptions(item, 'extra_device_options', out))
+    if (PLACE.includes(option.key)) passOver(item, option, out, PLACE_IS_FIXED);
+    else out.patch(`device:${device}`, option.key, option.node);
   for (const { node } of extraOptions(item, 'extra_netdev_options', out))
     out.refuse('option-unknown', node.at, `${item.path}: a card that is handed over has no netdev`, 'leave it out');
   const unable = 'QEMU cannot start what ezkvm makes of x550vf; ezvm hands the function over';

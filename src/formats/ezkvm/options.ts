@@ -1,16 +1,13 @@
 import type { ScalarNode, SourceNode } from '../../core/source.ts';
 import { plainText, type Reader, scalar, type Translation } from './translation.ts';
 
-/** Properties that are text even where they look like a number. */
-const TEXT = /^(serial|ver|model|device_id|vendor|product|mac|ifname|br|host)$/;
-
-/** One `key=value` of an `extra_…_options` list. */
+/** One `key=value` of an `extra_…_options` list; QEMU itself reads what the value is. */
 export interface ExtraOption {
   readonly key: string;
-  readonly node: ScalarNode;
+  readonly node: ScalarNode & { readonly value: string };
 }
 
-/** The properties in a list of `key=value` texts, each of which may hold several behind commas. */
+/** The properties in a list of `key=value` texts, each of which may hold several behind commas; two commas are one in a value. */
 export function extraOptions(reader: Reader, key: string, out: Translation): ExtraOption[] {
   return reader.list(key).flatMap((item) => {
     if (item.kind !== 'scalar' || item.value === null) {
@@ -21,20 +18,23 @@ export function extraOptions(reader: Reader, key: string, out: Translation): Ext
       );
       return [];
     }
-    return plainText(item)
-      .split(',')
+    return (plainText(item).match(/(?:[^,]|,,)+/g) ?? [])
       .filter((part) => part.trim() !== '')
       .map((part): ExtraOption => {
-        const [name = '', value] = part.trim().split(/=(.*)/s);
-        return { key: name, node: scalar(item.at, typed(name, value ?? 'on')) };
+        const [name = '', value = 'on'] = part.replaceAll(',,', ',').trim().split(/=(.*)/s);
+        return { key: name, node: { kind: 'scalar', at: item.at, value } };
       });
   });
 }
 
-/** QEMU's JSON syntax wants numbers as numbers. */
-function typed(name: string, value: string): string | number {
-  return !TEXT.test(name) && /^(0|[1-9]\d{0,14}|0x[0-9a-f]{1,12})$/i.test(value) ? Number(value) : value;
+/** Says that an option has no effect here, and why. */
+export function passOver(reader: Reader, { key, node }: ExtraOption, out: Translation, why: string): void {
+  out.warn('option-ignored', node.at, `${reader.path}: ezvm passes over ${key}=${node.value}: ${why}`, 'leave it out');
 }
+
+/** Options of a device by which ezkvm's files move or rename it. */
+export const PLACE = ['id', 'bus', 'addr', 'unit'];
+export const PLACE_IS_FIXED = 'each kind of device has its own name and place, which never change';
 
 /** Words for the end of the command line: `-option value` in one text, as ezkvm writes it, or one word each. */
 export function extraWords(item: SourceNode, out: Translation): void {

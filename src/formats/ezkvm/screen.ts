@@ -102,7 +102,14 @@ function readServer(spice: Reader, hasWindow: boolean, out: Translation): Spice 
       `ezkvm ignored spice.${addr ? 'addr' : 'port'} without ${addr ? 'port' : 'addr'} and listened on 127.0.0.1:5900; so does ezvm`,
       'write both',
     );
-  const whole = addr && port;
+  const whole = addr && port && isPort(port) ? addr : undefined;
+  if (addr && port && !whole)
+    out.note(
+      'ezkvm-ignored',
+      port.at,
+      `ezkvm took ${port.value} for no port and listened on 127.0.0.1:5900; so does ezvm`,
+      'write a number from 1 to 65535',
+    );
   if (whole && path) out.note('ezkvm-ignored', path.at, 'ezkvm ignored spice.path beside addr and port; so does ezvm');
   // A window draws for itself; QEMU has one display.
   const draws = gl?.value === true && !hasWindow;
@@ -110,13 +117,17 @@ function readServer(spice: Reader, hasWindow: boolean, out: Translation): Spice 
     'spice',
     mapOf(at, {
       type: scalar(at, 'tcp'),
-      addr: whole ? localAddress(addr, port, out) : scalar(at, '127.0.0.1'),
+      addr: whole && port ? localAddress(whole, port, out) : scalar(at, '127.0.0.1'),
       port: whole ? port : scalar(at, 5900),
       gl: draws ? gl : undefined,
       rendernode: draws ? rendernode : undefined,
     }),
   );
   return { isThere: true, gl: draws };
+}
+
+function isPort({ value }: ScalarNode): boolean {
+  return /^\d{1,5}$/.test(String(value)) && Number(value) > 0 && Number(value) < 65536;
 }
 
 /** To ezkvm the word `on` is on, and anything else is off. */

@@ -1,5 +1,7 @@
-import type { ScalarNode, SourceNode } from '../../core/source.ts';
-import { type ExtraOption, extraOptions } from './options.ts';
+import type { ScalarNode } from '../../core/source.ts';
+import { type Drive, readDrive, type Values } from './drive.ts';
+import { plainPath, readMedium } from './medium.ts';
+import { PLACE_IS_FIXED } from './options.ts';
 import { mapOf, type Reader, scalar, type Translation } from './translation.ts';
 
 const BUSES: { readonly [type: string]: string } = {
@@ -7,6 +9,22 @@ const BUSES: { readonly [type: string]: string } = {
   'virtio-blk-pci': 'virtio',
   'ide-cd': 'sata',
 };
+/** How ezkvm calls the drive of an item, before its number. */
+const DRIVES: { readonly [type: string]: string } = {
+  'scsi-hd': 'drive-scsi',
+  'virtio-blk-pci': 'drive-virtio',
+  'ide-cd': 'drive-ide',
+};
+/** Where a device can be in what ezkvm makes: the board's own bus, its bridges, and its ports. */
+const BUSES_OF_EZKVM = [
+  'pci.0',
+  'pcie.0',
+  'pci.1',
+  'pci.2',
+  'pci.3',
+  'pcidmi',
+  ...[1, 2, 3, 4].map((port) => `ich9-pcie-port-${port}`),
+];
 /** Places on each bus; an item takes that of its position in the list. */
 const PLACES: { readonly [bus: string]: number } = { pvscsi: 16, virtio: 16, sata: 6 };
 
@@ -32,9 +50,10 @@ export function translateStorage(items: readonly Reader[], isUefi: boolean, out:
     }
     const bus = BUSES[type] ?? 'virtio';
     const slot = placeFor(index, bus, types);
-    const extras = driveOptions(item, out);
-    const node = type === 'ide-cd' ? cdrom(item, extras, index, out) : disk(item, type, extras, index, out);
-    const moved = slot === index ? undefined : scalar(item.at, slot);
+    const isCd = type === 'ide-cd';
+    const drive = readDrive(item, { index, name: `${DRIVES[type]}${index}`, isCd }, out);
+    const node = isCd ? cdrom(item, drive, index, out) : disk(item, type, drive, index, out);
+    const moved = drive.param('slot') ?? (slot === index ? undefined : scalar(item.at, slot));
     out.put(
       'disks',
       mapOf(item.at, { [`disk${index}`]: mapOf(item.at, { ...node, bus: scalar(item.at, bus), slot: moved }) }),
@@ -52,40 +71,49 @@ function placeFor(index: number, bus: string, types: readonly (string | undefine
   return free[same.filter((other) => other >= places).indexOf(index)] ?? index;
 }
 
-type Values = { readonly [key: string]: SourceNode | undefined };
-
 function disk(item: Reader, type: string, drive: Drive, index: number, out: Translation): Values {
   const file = item.text('file');
+  const medium = file && readMedium(item, file, out);
   const format = drive.param('format') ?? item.text('format');
   const discard = drive.param('discard') ?? item.text('discard');
   const isDiscarding = /^(on|unmap|true)$/.test(String(discard?.value ?? 'off'));
   const zeroes = drive.param('detect-zeroes') ?? item.text('detect_zeroes');
-  tellOfFormat(file, format, out);
-  item.word('bus', [type === 'scsi-hd' ? 'scsihw0.0' : 'pci.0']);
+  if (!medium) tellOfFormat(file, format, out);
+  // What is no file has the contents of the disk, and nothing around them.
+  else if (format && format.value !== 'raw')
+    out.refuse('value-wrong', format.at, `${item.path}.format is ${format.value}; ${file.value} is always raw to ezvm`);
+  readBus(item, type, out);
   if (type === 'scsi-hd') {
-    const rotation = item.text('rotation_rate');
-    const rate = Number(rotation?.value ?? 1);
-    if (rotation && rate > 1) out.patch(`device:disk${index}-device`, 'rotation_rate', scalar(rotation.at, rate));
     // Names under /dev/disk/by-id stay what they were.
     out.patch(`device:disk${index}-device`, 'device_id', scalar(item.at, `drive-scsi${index}`));
-    return {
-      ...common(item, drive),
-      file,
-      format: format ?? scalar(item.at, 'raw'),
-      cache: cache(drive.param('cache') ?? item.text('cache'), out),
-      discard: scalar(discard?.at ?? item.at, isDiscarding),
-      'detect-zeroes': zeroesFor(zeroes, isDiscarding),
-      ssd: rotation && scalar(rotation.at, rate === 1),
-    };
   }
   return {
     ...common(item, drive),
-    file,
-    format: format ?? scalar(item.at, 'raw'),
+    ...(medium ?? { file: file && plainPath(file), format: format ?? scalar(item.at, 'raw'), aio: drive.param('aio') }),
+    ...(drive.param('read-only') && { 'read-only': drive.param('read-only') }),
     cache: cache(drive.param('cache') ?? item.text('cache'), out),
     discard: scalar(discard?.at ?? item.at, isDiscarding),
     'detect-zeroes': zeroesFor(zeroes, isDiscarding),
+    rerror: drive.param('rerror'),
+    werror: drive.param('werror'),
+    ...(type === 'scsi-hd' && { ssd: turning(item, index, out) }),
   };
+}
+
+/** Whether it is a disk without moving parts; undefined where nothing is said. */
+function turning(item: Reader, index: number, out: Translation): ScalarNode | undefined {
+  const rotation = item.text('rotation_rate');
+  const rate = Number(rotation?.value ?? 1);
+  if (rotation && rate > 1) out.patch(`device:disk${index}-device`, 'rotation_rate', scalar(rotation.at, rate));
+  return rotation && scalar(rotation.at, rate === 1);
+}
+
+function readBus(item: Reader, type: string, out: Translation): void {
+  const own = type === 'scsi-hd' ? ['scsihw0.0'] : BUSES_OF_EZKVM;
+  const bus = item.word('bus', own);
+  const at = item.entry('bus')?.node.at;
+  if (bus !== undefined && bus !== own[0] && at)
+    out.note('ezkvm-differs', at, `${item.path}.bus is not used: ${PLACE_IS_FIXED}`);
 }
 
 /** Without discarding QEMU itself makes `on` of it. */
@@ -104,17 +132,49 @@ function cdrom(item: Reader, drive: Drive, index: number, out: Translation): Val
       unit.at,
       `${item.path}.unit is not used: a SATA port has one unit, and this is port ${index}`,
     );
-  return { type: scalar(item.at, 'cdrom'), ...common(item, drive), file: item.required('file') };
+  // An empty name is an empty drive.
+  const file = item.required('file');
+  const medium = file && file.value !== '' ? file : undefined;
+  if (medium && readMedium(item, medium, out))
+    out.refuse('value-wrong', medium.at, `${item.path}.file is ${medium.value}; a drive for CDs takes a file`);
+  const node = `blockdev:disk${index}`;
+  const format = drive.param('format');
+  if (medium && format && format.value !== 'raw') out.patch(node, 'driver', format);
+  const aio = drive.param('aio');
+  if (medium && aio) out.patch(node, 'file.aio', aio);
+  for (const key of ['rerror', 'werror']) {
+    const policy = drive.param(key);
+    if (policy) out.patch(`device:disk${index}-device`, key, policy);
+  }
+  for (const key of ['cache', 'discard', 'detect-zeroes', 'throttle-group', ...Object.keys(drive.limits)]) {
+    const useless = drive.param(key) ?? drive.limits[key];
+    if (useless)
+      out.warn(
+        'option-ignored',
+        useless.at,
+        `${item.path}: ezvm passes over ${key}: a CD is only read`,
+        'leave it out',
+      );
+  }
+  return {
+    type: scalar(item.at, 'cdrom'),
+    boot: bootOf(item, drive),
+    serial: drive.param('serial'),
+    file: medium && plainPath(medium),
+  };
 }
 
 function common(item: Reader, drive: Drive): Values {
   return {
     ...drive.limits,
-    boot: drive.param('boot') ?? item.text('boot_index'),
-    'read-only': drive.param('read-only'),
-    aio: drive.param('aio'),
+    boot: bootOf(item, drive),
     serial: drive.param('serial'),
+    'throttle-group': drive.param('throttle-group'),
   };
+}
+
+function bootOf(item: Reader, drive: Drive): ScalarNode | undefined {
+  return drive.param('boot') ?? item.text('boot_index');
 }
 
 function cache(node: ScalarNode | undefined, out: Translation): ScalarNode | undefined {
@@ -134,57 +194,4 @@ function tellOfFormat(file: ScalarNode | undefined, format: ScalarNode | undefin
       `${file.value} is read as raw, as ezkvm does`,
       `write \`format: ${ending}\` if it is one`,
     );
-}
-
-/** Settings of the drive itself that have a key of their own. */
-interface Drive {
-  readonly param: (key: string) => ScalarNode | undefined;
-  /** How much it may do in a second, by our names. */
-  readonly limits: Values;
-}
-
-const PARAMS = ['format', 'discard', 'detect-zeroes', 'cache', 'aio', 'serial', 'read-only'];
-const OF_DEVICE = ['werror', 'rerror', 'logical_block_size', 'physical_block_size'];
-/** What -drive can do by itself and a block device only with others around it. */
-const REFUSED = /^(snapshot|throttling\..*|iops.*|bps.*|copy-on-read|if|id|index|media|bus|unit)$/;
-/** Of those, what changes nothing that a guest sees: a drive that a -device names has its place from that. */
-const IDLE = ['copy-on-read', 'index', 'bus', 'unit'];
-/** How -drive spells its limits: `bps`, `iops_rd_max`, `throttling.bps-total-max-length`. */
-const OLD_LIMIT = /^(bps|iops)(_rd|_wr)?(_max)?(_max_length)?$/;
-const NEW_LIMIT = /^throttling\.((?:bps|iops)-(?:total|read|write)(?:-max(?:-length)?)?)$/;
-
-/** A limit of -drive's, by the name that ours has. */
-function limitOf(name: string): string | undefined {
-  if (/^(iops_size|throttling\.iops-size)$/.test(name)) return 'iops-size';
-  const [whole, what, way = '', max = '', length = ''] = OLD_LIMIT.exec(name) ?? [];
-  if (whole === undefined) return NEW_LIMIT.exec(name)?.[1];
-  const ways: { readonly [way: string]: string } = { '': 'total', _rd: 'read', _wr: 'write' };
-  return `${what}-${ways[way]}${max}${length}`.replaceAll('_', '-');
-}
-
-function driveOptions(item: Reader, out: Translation): Drive {
-  const index = /\[(\d+)\]$/.exec(item.path)?.[1];
-  const given = new Map<string, ScalarNode>();
-  const limits: Record<string, ScalarNode> = {};
-  for (const { key, node } of extraOptions(item, 'extra_drive_options', out)) {
-    const name = key === 'readonly' ? 'read-only' : key;
-    const limit = limitOf(name);
-    if (PARAMS.includes(name)) given.set(name, node);
-    else if (OF_DEVICE.includes(name)) out.patch(`device:disk${index}-device`, name, node);
-    else if (limit !== undefined) {
-      // Nought is no limit to -drive.
-      if (Number(node.value) !== 0) limits[limit] = node;
-    } else if (IDLE.includes(name))
-      out.warn('option-ignored', node.at, `${item.path}: ezvm passes over the drive option ${name}`, 'leave it out');
-    else if (REFUSED.test(name)) refuseOption(item, { key, node }, out);
-    else out.patch(`blockdev:disk${index}`, name, node);
-  }
-  for (const { key, node } of extraOptions(item, 'extra_device_options', out))
-    if (key === 'bootindex') given.set('boot', node);
-    else out.patch(`device:disk${index}-device`, key, node);
-  return { param: (key) => given.get(key), limits };
-}
-
-function refuseOption(item: Reader, { key, node }: ExtraOption, out: Translation): void {
-  out.refuse('option-unknown', node.at, `${item.path}: ezvm has nothing for the drive option ${key}`, 'leave it out');
 }

@@ -102,19 +102,31 @@ function memory(section: Reader, out: Translation): void {
   section.close();
 }
 
+/** Those of a model that has none of its own in the file. */
+const FLAGS = ['+aes', '+pni', '+popcnt', '+sse4.1', '+sse4.2', '+ssse3', 'enforce'];
+
+function wordsOf(text = ''): string[] {
+  return text
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '');
+}
+
 function processors(section: Reader, out: Translation): void {
   const flags = section.text('flags');
-  const words =
-    flags?.value
-      .split(',')
-      .map((flag) => flag.trim())
-      .filter((flag) => flag !== '') ?? [];
-  const at: Position = flags?.at ?? section.at;
+  // QEMU reads flags after a model, too.
+  const model = section.text('model');
+  const [name, ...more] = wordsOf(model?.value);
+  const words = [...more, ...(flags || more.length === 0 ? wordsOf(flags?.value) : FLAGS)];
+  const at: Position = flags?.at ?? model?.at ?? section.at;
   const values = {
-    model: section.text('model'),
+    model: model && name !== undefined ? scalar(model.at, name) : model,
     sockets: section.text('sockets'),
     cores: section.text('cores'),
-    flags: flags && ({ kind: 'list', at, items: words.map((word) => scalar(at, word)) } as const),
+    flags:
+      flags || more.length > 0
+        ? ({ kind: 'list', at, items: words.map((word) => scalar(at, word)) } as const)
+        : undefined,
   };
   if (Object.values(values).some((value) => value !== undefined)) out.put('cpu', mapOf(section.at, values));
   section.close();
