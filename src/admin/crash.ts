@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { isRecord } from '../core/json.ts';
 import type { Plan } from '../plan/plan.ts';
 import { canSeeClients, hasClient } from './endpoint.ts';
+import { describeExit, readEnd } from './exit.ts';
 import { lastLines, lastWritten, logPath } from './log.ts';
 import { activityOf, isAlive } from './process.ts';
 import { replaceFile, runFiles } from './run-dir.ts';
@@ -22,9 +23,11 @@ export interface SidecarStatus {
   readonly needed: boolean;
   /** `ezvm restart-sidecar` can bring it back: it needs QEMU, or QEMU connects to it again. */
   readonly restartable: boolean;
-  /** Why it does not run, such as `exited with status 1`; absent where no ezvm was there to see it end. */
+  /** Why it does not run, such as `exited with status 1`; absent where its watcher was killed first. */
   readonly reason?: string;
-  /** When it last wrote to its log, of one that is dead, as ISO 8601: what is nearest to the time of its end. */
+  /** When it ended, by its watcher, as ISO 8601. */
+  readonly ended?: string;
+  /** When it last wrote to its log, of one that is dead, as ISO 8601: what is nearest to the time of its end where that is not known. */
   readonly heard?: string;
   /** What it said last, when it is dead. */
   readonly said?: readonly string[];
@@ -44,9 +47,11 @@ export interface Crash {
 export function sidecarStatuses(state: RunState, plan: Plan): SidecarStatus[] {
   return plan.sidecars.flatMap(({ name, when, reconnects, needs, chatter = [] }): SidecarStatus[] => {
     const started = state.sidecars.find((one) => one.name === name);
-    const reason = state.reasons?.[name];
-    if (!started && reason === undefined) return [];
+    const noted = state.reasons?.[name];
+    if (!started && noted === undefined) return [];
     const alive = started !== undefined && isAlive(started);
+    const end = started && !alive ? readEnd(plan.vm.runDir, started) : undefined;
+    const reason = noted ?? (end && describeExit(end.exit));
     const path = logPath(plan.vm.stateDir, name);
     const log = started && !alive ? { path, offset: started.logOffset, chatter } : undefined;
     const said = log && lastLines(log);
@@ -61,6 +66,7 @@ export function sidecarStatuses(state: RunState, plan: Plan): SidecarStatus[] {
         needed: when === 'before',
         restartable: when !== 'before' || reconnects === true,
         ...(!alive && reason !== undefined && { reason }),
+        ...(end && { ended: end.at.toISOString() }),
         ...(heard && { heard }),
         ...(said && { said }),
       },

@@ -13,7 +13,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, fault } from '../core/diagnostic.ts';
-import { findProgram, programDirs } from '../host/programs.ts';
+import { findUtility } from '../host/programs.ts';
 import { naming } from './run-dir.ts';
 
 /** What a lock is held for; another ezvm's message says it. */
@@ -102,19 +102,13 @@ function takeLock(path: string, fd: number): 'taken' | 'held' | 'stale' {
  */
 export function tryFlock(fd: number, path: string): boolean {
   // Node has no flock(2). A lock taken through an inherited descriptor stays with the open file when flock(1) exits.
-  const { status, stderr, error } = spawnSync(flockProgram(), ['-n', '-x', '3'], {
+  const { status, stderr, error } = spawnSync(findUtility('flock'), ['-n', '-x', '3'], {
     stdio: ['ignore', 'ignore', 'pipe', fd],
     env: {},
     encoding: 'utf8',
   });
   if (status === 0 || status === 1) return status === 0;
   throw fault(EXIT.host, 'lock-failed', `cannot lock ${path}: ${error?.message ?? stderr.trim()}`);
-}
-
-function flockProgram(): string {
-  const path = findProgram('flock', programDirs(process.env['PATH'], process.geteuid?.() ?? 0));
-  if (path) return path;
-  throw fault(EXIT.host, 'program-missing', 'flock is not installed', { help: 'install the package util-linux' });
 }
 
 function readHolder(path: string): string {

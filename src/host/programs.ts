@@ -1,5 +1,5 @@
 import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
-import type { Diagnostic } from '../core/diagnostic.ts';
+import { type Diagnostic, EXIT, fault } from '../core/diagnostic.ts';
 
 /** Where root looks, whatever its PATH says: it may be the PATH of the one who called sudo. */
 const TRUSTED = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
@@ -45,6 +45,16 @@ function look(dir: string): Stats | undefined {
 /** The first of `dirs` with an executable file called `name`, as a path. */
 export function findProgram(name: string, dirs: readonly string[]): string | undefined {
   return dirs.map((dir) => `${dir}/${name}`).find(isExecutable);
+}
+
+/**
+ * The path of a program of util-linux that does for ezvm what Node cannot.
+ * @throws EzvmError exit 3 when it is not installed
+ */
+export function findUtility(name: 'flock' | 'setsid'): string {
+  const path = findProgram(name, programDirs(process.env['PATH'], process.geteuid?.() ?? 0));
+  if (path) return path;
+  throw fault(EXIT.host, 'program-missing', `${name} is not installed`, { help: 'install the package util-linux' });
 }
 
 /** The programs of this machine by name; `chosen` comes from settings and wins, with a warning when it is no path. */

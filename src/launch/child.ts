@@ -2,18 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
+import type { Exit } from '../admin/exit.ts';
 import { type LogMark, lastLines, openLog } from '../admin/log.ts';
 import { identify, type ProcessIdentity } from '../admin/process.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { findInherited } from '../host/inherited.ts';
 import type { Handed } from './descriptor.ts';
 import { hostFault, reasonOf } from './host-fault.ts';
-
-/** How a process ended. */
-export interface Exit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
 
 /** A process that ezvm has started and that outlives it. */
 export interface Child {
@@ -28,6 +23,8 @@ export interface Child {
   exit(): Exit | undefined;
   /** Lets ezvm exit before it does. */
   release(): void;
+  /** Of one that is watched: its parent, and what lets it become its program once it is noted. */
+  readonly watched?: { readonly by: ProcessIdentity; begin(): void };
 }
 
 /** What a child is started with. */
@@ -38,6 +35,8 @@ export interface ChildOptions {
   readonly channel?: boolean;
   /** It draws on our terminal and reads from it; what it complains of still goes to its log. */
   readonly terminal?: boolean;
+  /** An open file for its standard output, in place of the log. */
+  readonly output?: number;
   /** Open files that it gets under numbers of its own. */
   readonly handed?: readonly Handed[];
   /** What is in lines of its log that are no news. */
@@ -87,8 +86,11 @@ export async function startChild(name: string, argv: readonly string[], options:
   };
 }
 
-function stdioOf(log: number, { terminal, channel, handed = [] }: ChildOptions): (number | 'ignore' | 'pipe')[] {
-  const stdio: (number | 'ignore' | 'pipe')[] = terminal ? [0, 1] : ['ignore', log];
+function stdioOf(
+  log: number,
+  { terminal, channel, output, handed = [] }: ChildOptions,
+): (number | 'ignore' | 'pipe')[] {
+  const stdio: (number | 'ignore' | 'pipe')[] = terminal ? [0, 1] : ['ignore', output ?? log];
   stdio.push(log, channel ? 'pipe' : 'ignore');
   const place = (fd: number, from: number): void => {
     while (stdio.length < fd) stdio.push('ignore');
@@ -98,11 +100,6 @@ function stdioOf(log: number, { terminal, channel, handed = [] }: ChildOptions):
   for (const { fd } of findInherited()) if (fd > 3 || !channel) place(fd, log);
   for (const { fd, from } of handed) place(fd, from);
   return stdio;
-}
-
-/** `exited with status 1` or `was killed by SIGSEGV`. */
-export function describeExit(exit: Exit): string {
-  return exit.signal ? `was killed by ${exit.signal}` : `exited with status ${exit.code}`;
 }
 
 /** What a child said last, to follow a sentence about it: `: its line`, or several lines below, or nothing. */

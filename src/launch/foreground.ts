@@ -1,10 +1,11 @@
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { describeExit } from '../admin/exit.ts';
 import { endProcess } from '../admin/process.ts';
 import { noteEnd } from '../admin/sidecar-end.ts';
 import { tidy } from '../admin/tidy.ts';
 import type { Sidecar } from '../plan/plan.ts';
-import { type Child, describeExit, lastWords } from './child.ts';
+import { type Child, lastWords } from './child.ts';
 import type { Start } from './start.ts';
 
 /** Guests ignore a power button that is pressed before they look at it. */

@@ -143,10 +143,10 @@ function begin(plan: Plan, interruption: Interruption, options: LaunchOptions): 
     replaceFile(state.plan, `${JSON.stringify(plan)}\n`);
     forgetCrash(plan.vm.stateDir);
     const environment = childEnvironment(process.env, options.session ?? {});
-    const { onStep: step = () => {}, onProgress: progress = () => {} } = options;
+    const { onStep: step = () => {}, onProgress: progress = () => {}, foreground: stays = false } = options;
     const journal = openJournal(runDir);
     const claims = new Map<string, number>();
-    return { plan, journal, interruption, environment, step, progress, children: [], claims, state };
+    return { plan, journal, interruption, environment, step, progress, stays, children: [], claims, state };
   } catch (error) {
     removeRunDir(runDir);
     throw error;

@@ -1,9 +1,10 @@
+import { describeExit, type Exit } from '../admin/exit.ts';
 import { lastLines } from '../admin/log.ts';
 import { type Diagnostic, EXIT, EzvmError } from '../core/diagnostic.ts';
 import type { Origin } from '../core/origin.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { QemuOption } from '../qemu/option.ts';
-import { type Child, describeExit, type Exit } from './child.ts';
+import type { Child } from './child.ts';
 import { findHelperRefusals } from './helper.ts';
 import { findTooSmall } from './kvmfr.ts';
 

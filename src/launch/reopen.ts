@@ -1,3 +1,4 @@
+import { describeExit } from '../admin/exit.ts';
 import { reopenJournal } from '../admin/journal.ts';
 import { lockVm } from '../admin/lock.ts';
 import { endProcess, isAlive } from '../admin/process.ts';
@@ -7,7 +8,7 @@ import { settle, type UpState } from '../admin/tidy.ts';
 import { EXIT, type EzvmError, fault } from '../core/diagnostic.ts';
 import { findProgram, programDirs } from '../host/programs.ts';
 import type { Plan, Sidecar } from '../plan/plan.ts';
-import { type Child, describeExit } from './child.ts';
+import type { Child } from './child.ts';
 import { childEnvironment } from './environment.ts';
 import { awaitNeeds, awaitReady, awaitShown, startSidecar } from './sidecar.ts';
 import type { Start } from './start.ts';
@@ -24,6 +25,8 @@ export interface ReopenOptions {
   readonly old: 'keep' | 'end';
   /** Variables of the graphical session for what opens windows. */
   readonly session: { readonly [variable: string]: string };
+  /** Whoever asks waits for its end. */
+  readonly foreground?: boolean;
   readonly onProgress?: (text: string) => void;
 }
 
@@ -107,7 +110,8 @@ async function dismiss(vm: SidecarTarget, state: UpState, name: string): Promise
 }
 
 /** A start that goes on where an earlier one has ended. */
-function resume(plan: Plan, state: UpState, { session, onProgress = () => {} }: ReopenOptions): Start {
+function resume(plan: Plan, state: UpState, options: ReopenOptions): Start {
+  const { session, foreground = false, onProgress = () => {} } = options;
   return {
     plan,
     state,
@@ -117,6 +121,7 @@ function resume(plan: Plan, state: UpState, { session, onProgress = () => {} }: 
     environment: childEnvironment(process.env, session),
     step() {},
     progress: onProgress,
+    stays: foreground,
     children: [],
     claims: new Map(),
   };

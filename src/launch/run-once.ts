@@ -1,11 +1,12 @@
 import { closeSync, constants, mkdirSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { describeExit } from '../admin/exit.ts';
 import { tryFlock } from '../admin/lock.ts';
 import { endProcess } from '../admin/process.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import type { RunOnce } from '../plan/plan.ts';
-import { describeExit, lastWords } from './child.ts';
+import { lastWords } from './child.ts';
 import { poll } from './poll.ts';
 import { type Start, startRecorded } from './start.ts';
 

@@ -1,17 +1,18 @@
 import { dirname } from 'node:path';
 import { canSeeClients, hasClient, isListening } from '../admin/endpoint.ts';
+import { describeExit, endPath } from '../admin/exit.ts';
 import { lastLines } from '../admin/log.ts';
 import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import type { Sidecar } from '../plan/plan.ts';
-import { type Child, describeExit, lastWords } from './child.ts';
+import { type Child, lastWords } from './child.ts';
 import { takeClaim } from './claim.ts';
 import { closeHanded } from './descriptor.ts';
 import { poll } from './poll.ts';
 import { canConnect } from './port.ts';
 import { record, recordReason, type Start, startRecorded } from './start.ts';
 
-/** What it does not know of is handed to it above its own descriptors, so that claims end with it. */
-const FIRST_CLAIM = 10;
+/** What it does not know of is handed to it from here on, so that claims end with it; its watcher closes these. */
+const FIRST_CLAIM = 4;
 /** Milliseconds that something QEMU opens itself may take to answer. */
 const NEEDS_PATIENCE = 10_000;
 /** Milliseconds after which a program of which nothing can be seen but its life counts as started. */
@@ -138,7 +139,8 @@ export async function startSidecar(start: Start, sidecar: Sidecar): Promise<Chil
   const handed = claims.map((from, index) => ({ fd: FIRST_CLAIM + index, from }));
   const { wrapper = [], chatter = [] } = sidecar;
   const options = { wrapper, handed, chatter };
-  const child = await startRecorded(start, name, sidecar.argv, options).finally(() => closeHanded(handed));
+  const end = start.stays ? undefined : endPath(start.plan.vm.runDir, name);
+  const child = await startRecorded(start, name, sidecar.argv, options, end).finally(() => closeHanded(handed));
   const entry = { ...child.identity, name, when, logOffset: child.log.offset };
   const { [name]: _, ...reasons } = start.state.reasons ?? {};
   record(start, { sidecars: [...start.state.sidecars.filter((one) => one.name !== name), entry], reasons });

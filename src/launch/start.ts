@@ -5,6 +5,7 @@ import type { Plan } from '../plan/plan.ts';
 import type { QmpClient } from '../qemu/qmp.ts';
 import { type Child, type ChildOptions, startChild } from './child.ts';
 import type { Interruption } from './interruption.ts';
+import { startWatched } from './watched.ts';
 
 /** Is told the name of each moment of a start between two changes; tests use it to kill ezvm there. */
 export type OnStep = (moment: string) => void | Promise<void>;
@@ -17,6 +18,8 @@ export interface Start {
   readonly environment: { readonly [variable: string]: string };
   readonly step: OnStep;
   readonly progress: (text: string) => void;
+  /** This ezvm stays as the parent of what it starts. */
+  readonly stays: boolean;
   readonly children: Child[];
   /** Descriptors of what steps have claimed for QEMU, by path, until it has them. */
   readonly claims: Map<string, number>;
@@ -38,6 +41,7 @@ export function record(start: Start, change: Partial<RunState>): void {
 
 /**
  * Starts a process so that it can be found again whenever ezvm is killed.
+ * @param end the file that is to say how it ended, of one that needs a parent when ezvm has gone
  * @throws EzvmError exit 3 when it cannot be executed
  */
 export async function startRecorded(
@@ -45,6 +49,7 @@ export async function startRecorded(
   name: string,
   argv: readonly string[],
   options: Partial<Omit<ChildOptions, 'stateDir'>> = {},
+  end?: string,
 ): Promise<Child> {
   await start.step(`${name}: intend`);
   start.interruption.check();
@@ -52,11 +57,13 @@ export async function startRecorded(
   start.journal.record({ change: 'spawn', name, argv, wrapper, since: ticksNow() });
   await start.step(`${name}: spawn`);
   // Our lock's descriptor is open in the child until it execs, so a recovery cannot look for it before it can be found.
-  const { environment, plan } = start;
-  const child = await startChild(name, argv, { stateDir: plan.vm.stateDir, environment, ...options });
+  const whole = { stateDir: start.plan.vm.stateDir, environment: start.environment, ...options };
+  const child = await (end === undefined ? startChild(name, argv, whole) : startWatched(name, argv, whole, end));
   start.children.push(child);
   await start.step(`${name}: note`);
+  if (child.watched) start.journal.record({ change: 'spawned', name: `${name}-watch`, ...child.watched.by });
   start.journal.record({ change: 'spawned', name, ...child.identity });
   await start.step(`${name}: noted`);
+  child.watched?.begin();
   return child;
 }

@@ -1,11 +1,12 @@
 import { hasClient } from '../admin/endpoint.ts';
+import { describeExit } from '../admin/exit.ts';
 import { isAlive } from '../admin/process.ts';
 import { noteEnd } from '../admin/sidecar-end.ts';
 import { isUp, readState } from '../admin/state.ts';
 import { EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import { findScreenFault } from '../host/session.ts';
 import type { Plan, Sidecar } from '../plan/plan.ts';
-import { describeExit, lastWords, startChild } from './child.ts';
+import { lastWords, startChild } from './child.ts';
 import { childEnvironment } from './environment.ts';
 import { poll } from './poll.ts';
 import { bootedPlan, type Reopened, reopen, type SidecarTarget } from './reopen.ts';

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { SidecarStatus } from '../../src/admin/crash.ts';
 import { isAlive } from '../../src/admin/process.ts';
 import { runQmp } from '../../src/admin/qmp.ts';
 import { statusOf, statusOfAll } from '../../src/admin/status.ts';
@@ -39,12 +40,19 @@ describe('status', () => {
     const { state } = await launch(plan);
     const [swtpm] = state.sidecars;
     process.kill(swtpm?.pid ?? 0, 'SIGKILL');
-    await until('its end', () => !swtpm || !isAlive(swtpm));
-    const { condition, sidecars } = await statusOf('vm', plan.vm.runDir);
-    expect(condition).toBe('running');
-    expect(sidecars).toEqual([
-      { name: 'swtpm', pid: swtpm?.pid, alive: false, needed: true, restartable: false, said: [] },
-    ]);
+    const lost = async (): Promise<SidecarStatus | undefined> => (await statusOf('vm', plan.vm.runDir)).sidecars[0];
+    await until('the reason of its end', async () => (await lost())?.reason !== undefined);
+    expect((await statusOf('vm', plan.vm.runDir)).condition).toBe('running');
+    expect(await lost()).toEqual({
+      name: 'swtpm',
+      pid: swtpm?.pid,
+      alive: false,
+      needed: true,
+      restartable: false,
+      reason: 'was killed by SIGKILL',
+      ended: expect.stringMatching(/^\d{4}-.*Z$/),
+      said: [],
+    });
   });
 
   it('says who paused the guest, or what', async () => {

@@ -63,7 +63,7 @@ export class Machine {
   async status(): Promise<{
     condition: string;
     pid?: number;
-    sidecars: { name: string; pid: number; alive: boolean }[];
+    sidecars: { name: string; pid: number; alive: boolean; reason?: string }[];
   }> {
     return JSON.parse((await this.ezvm('status', this.name, '--json')).out);
   }

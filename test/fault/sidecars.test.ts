@@ -1,6 +1,8 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { SidecarStatus } from '../../src/admin/crash.ts';
 import { hasClient } from '../../src/admin/endpoint.ts';
 import { isAlive } from '../../src/admin/process.ts';
 import { readState } from '../../src/admin/state.ts';
@@ -15,6 +17,7 @@ import { writeGuestDisk } from '../guests/boot-sector.ts';
 import { type Lab, makeLab, until } from '../launch/plan-builder.ts';
 import { CATALOG } from '../one-device.ts';
 import { planOf } from '../planned.ts';
+import { buildLauncher, runLauncher } from './launcher-process.ts';
 
 const IS_ROOT = process.geteuid?.() === 0;
 const OWN = QEMUS[0]?.facts;
@@ -57,6 +60,13 @@ const CASES: readonly Case[] = [
 ];
 
 let lab: Lab;
+let bin: string;
+let program: string;
+beforeAll(async () => {
+  bin = mkdtempSync(join(tmpdir(), 'ezvm-b-'));
+  program = await buildLauncher(bin);
+});
+afterAll(() => rmSync(bin, { recursive: true, force: true }));
 beforeEach(() => {
   lab = makeLab();
   mkdirSync(join(lab.dir, 'shared'));
@@ -176,6 +186,23 @@ for (const one of CASES)
       await stop(running.vm);
       expectNothingLeft(running);
     });
+
+    it.each(['SIGSEGV', 'SIGKILL'] as const)(
+      'that gets %s when its ezvm has long ended is told by status with that',
+      async (signal) => {
+        const running = plan(one);
+        const { code, stderr } = await runLauncher(program, lab, { plan: running });
+        expect(code, stderr).toBe(0);
+        process.kill(pidOf(running, name), signal);
+        const sidecar = async (): Promise<SidecarStatus | undefined> =>
+          (await statusOf('vm', running.vm.runDir)).sidecars[0];
+        await until('what became of it', async () => (await sidecar())?.reason !== undefined);
+        expect(await sidecar()).toMatchObject({ name, alive: false, reason: `was killed by ${signal}` });
+        expect(lab.processes().filter(({ argv }) => argv[3] === 'ezvm-watch')).toEqual([]);
+        await stop(running.vm, { force: true });
+        expectNothingLeft(running);
+      },
+    );
 
     it.each(['SIGKILL', 'SIGSTOP'] as const)(
       'that gets %s while the VM is stopped does not keep it',

@@ -36,12 +36,27 @@ describe.skipIf(LACKING !== undefined)(`the SPICE viewer${LACKING ? ` (left out:
     await desk.seesGuest();
     await closeWindow(desk);
     await until('an empty screen', () => colours(desk.look()) === 1);
+    await until('its end', async () => (await desk.machine.status()).sidecars[0]?.reason !== undefined);
     const { condition, sidecars } = await desk.machine.status();
     expect(condition).toBe('running');
-    expect(sidecars).toMatchObject([{ name: 'viewer', alive: false }]);
+    expect(sidecars).toMatchObject([{ name: 'viewer', alive: false, reason: 'exited with status 0' }]);
     expect(await desk.machine.ezvm('view', 'vm')).toMatchObject({ exit: 0 });
     await desk.seesGuest();
     expect((await desk.machine.ezvm('view', 'vm')).err).toContain('open already');
+  });
+
+  it('that crashes is told with how, and opened again', async () => {
+    const desk = await open('display: spice');
+    await desk.machine.start();
+    await desk.seesGuest();
+    const [viewer] = (await desk.machine.status()).sidecars;
+    process.kill(viewer?.pid ?? 0, 'SIGSEGV');
+    await until('the reason of its end', async () => (await desk.machine.status()).sidecars[0]?.reason !== undefined);
+    const { out } = await desk.machine.ezvm('status', 'vm');
+    expect(out).toMatch(/^ {2}sidecar {2}viewer: was killed by SIGSEGV at \d+:\d+/m);
+    expect(out).toContain('help   ezvm view vm');
+    expect(await desk.machine.ezvm('view', 'vm')).toMatchObject({ exit: 0 });
+    await desk.seesGuest();
   });
 
   it('takes the VM with it when it is closed, where that is asked for', async () => {

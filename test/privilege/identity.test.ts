@@ -29,7 +29,7 @@ function expectTable(
   user: Pick<Person, 'uid' | 'gid' | 'groups'>,
   pids: Record<string, number | undefined>,
 ): void {
-  expect(Object.keys(pids)).toEqual(expect.arrayContaining(['qemu', 'swtpm']));
+  expect(Object.keys(pids)).toEqual(expect.arrayContaining(['qemu', 'swtpm', 'watcher']));
   for (const [name, pid] of Object.entries(pids))
     expect(rightsOf(readStatus(pid)), `${by}: ${name}`).toEqual(
       rightsByTable(by, name.replace(/-net\d+$/, ''), user, rightsOf(readStatus(process.pid))),
@@ -42,7 +42,14 @@ function readStatus(pid: number | undefined): string {
 
 function pidsOf(json: string): Record<string, number | undefined> {
   const { pid, sidecars } = JSON.parse(json) as { pid?: number; sidecars: { name: string; pid: number }[] };
-  return { qemu: pid, ...Object.fromEntries(sidecars.map((sidecar) => [sidecar.name, sidecar.pid])) };
+  const pids = Object.fromEntries(sidecars.map((sidecar) => [sidecar.name, sidecar.pid]));
+  return { qemu: pid, ...pids, watcher: watcherOf(pids['swtpm']) };
+}
+
+function watcherOf(pid: number | undefined): number {
+  const parent = Number(/^PPid:\s*(\d+)$/m.exec(readStatus(pid))?.[1]);
+  expect(readFileSync(`/proc/${parent}/cmdline`, 'utf8').split('\0')[3]).toBe('ezvm-watch');
+  return parent;
 }
 
 /** What a process has open. */

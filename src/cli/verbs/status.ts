@@ -58,13 +58,17 @@ function howToMend({ name, needed, restartable }: SidecarStatus, vm: string): st
   return needed ? `ezvm restart-sidecar ${vm} ${name}` : `ezvm view ${vm}`;
 }
 
-/** Only the ezvm that started it could be told how it ended, and that one has long gone in most cases. */
-function describeSidecar({ alive, connected, stopped, pid, needed, reason, heard }: SidecarStatus): string {
+function describeSidecar({ alive, connected, stopped, pid, needed, reason, ended, heard }: SidecarStatus): string {
   if (stopped) return `stopped (pid ${pid})${needed ? ', and QEMU needs it' : ''}; let it go on: kill -CONT ${pid}`;
   if (alive) return `alive (pid ${pid})${connected === false ? ', but not connected' : ''}`;
-  const last = heard === undefined ? '' : `, and it last spoke at ${new Date(heard).toLocaleTimeString()}`;
+  const last = heard === undefined ? '' : `, and it last spoke at ${printTime(heard)}`;
   const end = reason ?? `has ended; nobody was there to see how${last}`;
-  return `${needed ? 'DEAD, and QEMU needs it: ' : ''}${end}`;
+  const when = ended === undefined ? '' : ` at ${printTime(ended)}`;
+  return `${needed ? 'DEAD, and QEMU needs it: ' : ''}${end}${when}`;
+}
+
+function printTime(iso: string): string {
+  return new Date(iso).toLocaleTimeString();
 }
 
 /** `42 s`, `3 min`, `2 h 5 min` */
