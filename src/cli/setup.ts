@@ -21,8 +21,21 @@ export interface Setup {
   readonly after: readonly Activation[];
 }
 
+/**
+ * Prints what a setup changes, and with `--apply` makes the changes.
+ * @returns true when they are made
+ */
+export async function carryOut(root: string, setup: Setup, flags: Flags, context: CliContext): Promise<boolean> {
+  const apply = flags['apply'] === true;
+  if (apply) refuseUnlessRoot(root);
+  printSetup(root, setup, context);
+  if (apply) context.report(await applySetup(root, setup));
+  else context.err(`nothing is changed yet; to install it, as root: ezvm setup ${setup.part} --apply\n`);
+  return apply;
+}
+
 /** Prints what a setup changes, in the form that docs/interfaces.md gives. */
-export function printSetup(root: string, { part, files, before, after }: Setup, { out }: CliContext): void {
+function printSetup(root: string, { part, files, before, after }: Setup, { out }: CliContext): void {
   const changes = [
     ...before.map(toRun),
     ...files.flatMap((file) => (isKept(root, file) ? [] : describe(root, file))),
@@ -33,8 +46,7 @@ export function printSetup(root: string, { part, files, before, after }: Setup, 
 }
 
 /** Makes the changes, each noted before so that `setup undo` can take it back, and gives what did not succeed. */
-export async function applySetup(root: string, { part, files, before, after }: Setup): Promise<Diagnostic[]> {
-  refuseUnlessRoot(root);
+async function applySetup(root: string, { part, files, before, after }: Setup): Promise<Diagnostic[]> {
   const failed = await performActivation(root, before);
   installSetup(
     root,

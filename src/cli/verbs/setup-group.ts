@@ -5,7 +5,7 @@ import { gatherNeeds } from '../../formats/setup/needs.ts';
 import type { Account } from '../../host/account.ts';
 import { heeding, membership } from '../../launch/activation.ts';
 import type { CliContext } from '../context.ts';
-import { applySetup, groupOf, printSetup, rootOf, type Setup, wordFlag } from '../setup.ts';
+import { carryOut, groupOf, rootOf, type Setup, wordFlag } from '../setup.ts';
 import type { Flags, Verb } from '../verb.ts';
 import { findBeneficiary, findFunctions, planAtHand } from '../vms-at-hand.ts';
 
@@ -34,13 +34,8 @@ export const verb: Verb = {
       after: root === '/' ? heeding(files) : [],
     };
     context.report(notes);
-    printSetup(root, setup, context);
-    if (flags['apply'] !== true) {
-      context.err('nothing is changed yet; to install it, as root: ezvm setup group --apply\n');
-      return EXIT.ok;
-    }
-    context.report(await applySetup(root, setup));
-    context.err(`installed; ezvm setup undo puts everything back\n${afterwards(files, user)}`);
+    if (await carryOut(root, setup, flags, context))
+      context.err(`installed; ezvm setup undo puts everything back\n${afterwards(files, user)}`);
     return EXIT.ok;
   },
 };

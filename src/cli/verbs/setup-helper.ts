@@ -7,7 +7,7 @@ import { gatherNeeds } from '../../formats/setup/needs.ts';
 import { writePolicy } from '../../formats/setup/policy.ts';
 import { membership } from '../../launch/activation.ts';
 import { buildHelper, tryHelper } from '../../launch/helper-setup.ts';
-import { applySetup, groupOf, isKept, printSetup, refuseUnlessRoot, rootOf, type Setup, wordFlag } from '../setup.ts';
+import { carryOut, groupOf, isKept, rootOf, type Setup, wordFlag } from '../setup.ts';
 import type { Verb } from '../verb.ts';
 import { findBeneficiary, findFunctions, planAtHand } from '../vms-at-hand.ts';
 
@@ -31,25 +31,20 @@ export const verb: Verb = {
     const { functions, missing } = findFunctions(gatherNeeds(plans));
     const policy = writePolicy(plans, user, functions, textOf(root, POLICY));
     context.report([...missing, ...policy.unnamed.map(cannotName)]);
-    const apply = flags['apply'] === true;
-    if (apply) refuseUnlessRoot(root);
     const setup: Setup = {
       part: 'helper',
       files: helperFiles(buildHelper(join(context.root, 'src', 'priv')), policy.text, group),
       before: root === '/' ? membership(group, user.name) : [],
       after: [],
     };
-    printSetup(root, setup, context);
-    context.report(setup.files.filter((file) => isKept(root, file)).flatMap((file) => lacking(root, file)));
-    if (!apply) {
-      context.err('nothing is changed yet; to install it, as root: ezvm setup helper --apply\n');
-      return EXIT.ok;
+    const edited = setup.files.filter((file) => isKept(root, file));
+    if (await carryOut(root, setup, flags, context)) {
+      if (root === '/') context.report(tryHelper(HELPER, user));
+      context.err(
+        `installed, with the policy ${POLICY}; ezvm setup undo puts everything back\n${user.name}: log out and in again, so that you are in the group\n`,
+      );
     }
-    const failed = await applySetup(root, setup);
-    context.report([...failed, ...(root === '/' ? tryHelper(HELPER, user) : [])]);
-    context.err(
-      `installed, with the policy ${POLICY}; ezvm setup undo puts everything back\n${user.name}: log out and in again, so that you are in the group\n`,
-    );
+    context.report(edited.flatMap((file) => lacking(root, file)));
     return EXIT.ok;
   },
 };
