@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VERBS, type Verbs } from '../../src/cli/registry.ts';
@@ -453,6 +453,16 @@ describe('plans for another host', () => {
 
   it('leave the file of facts unread by verbs that plan nothing', () => {
     expect(program.run(['version', '--host', 'x']).exit).toBe(2);
+  });
+});
+
+describe('check --untrusted', () => {
+  it('lists what an own VM of that name has left, which the file’s would take over', () => {
+    const file = program.write('given/given.yaml', 'template: other\nname: mine\n');
+    const told = (): string => program.run(['check', '--untrusted', file]).out;
+    expect(told()).not.toContain('state');
+    const left = program.write(join(program.env['XDG_STATE_HOME'] ?? '', 'ezvm', 'mine', 'efivars.fd'), '');
+    expect(told()).toMatch(new RegExp(`^state +what a VM called mine has left in ${dirname(left)}: efivars.fd$`, 'm'));
   });
 });
 

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import type { Diagnostic } from '../../core/diagnostic.ts';
 import { EXIT, EzvmError } from '../../core/diagnostic.ts';
 import { formatOrigin } from '../../core/origin.ts';
@@ -53,13 +54,22 @@ async function listReach(ref: string, flags: Flags, context: CliContext): Promis
   const [{ loadModel }, { findReach }] = await Promise.all([import('../model.ts'), import('../../plan/reach.ts')]);
   const { spec } = await loadModel(ref, flags, context);
   const { plan } = await makePlan(ref, flags, context);
-  const found = findReach(plan, spec.qemu);
+  const found = findReach(plan, spec, namesIn(plan.vm.stateDir));
   if (flags['json']) context.out(`${JSON.stringify(found, undefined, 2)}\n`);
   else
     for (const { kind, what, origin } of found)
       context.out(`${kind.padEnd(9)} ${printable(what)}${origin ? `  (${formatOrigin(origin)})` : ''}\n`);
   if (found.length === 0) context.err(`${ref}: nothing in it reaches outside of the VM\n`);
   return EXIT.ok;
+}
+
+function namesIn(dir: string): readonly string[] {
+  try {
+    return readdirSync(dir).toSorted();
+  } catch {
+    // What cannot be looked at, a VM cannot use either.
+    return [];
+  }
 }
 
 /** What this QEMU lacks altogether is the host's lack, not the configuration's fault, and told once. */
