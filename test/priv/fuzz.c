@@ -2,6 +2,7 @@
  *   fuzz RUNS SEED FOLDER [FIRST]
  * Every input follows from the seed and its number alone: "fuzz 1 SEED FOLDER NUMBER" repeats one. FOLDER is for records. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #include "report.h"
 #include "request.h"
 
-static uint64_t state, number;
+static uint64_t state, seed, number;
 static unsigned long taken[4], refused[4], granted;
 
 static uint32_t next(void) { /* splitmix64 */
@@ -28,8 +29,14 @@ static uint32_t next(void) { /* splitmix64 */
 static uint32_t below(uint32_t limit) { return next() % limit; }
 
 static void broken(const char *law) {
-  dprintf(3, "broken: %s (input %llu)\n", law, (unsigned long long)number);
+  dprintf(STDERR_FILENO, "broken: %s\n", law);
   abort();
+}
+
+/* What the sanitizers find ends here, too. */
+static void name_input(int signal) {
+  (void)signal;
+  dprintf(STDERR_FILENO, "seed %llu, input %llu\n", (unsigned long long)seed, (unsigned long long)number);
 }
 
 static const char *const OPTIONS[] = {
@@ -230,7 +237,9 @@ int main(int argc, char **argv) {
   static struct request request;
   static struct policy policy;
   if (argc < 4) return 2;
-  uint64_t runs = strtoull(argv[1], NULL, 10), seed = strtoull(argv[2], NULL, 10);
+  uint64_t runs = strtoull(argv[1], NULL, 10);
+  seed = strtoull(argv[2], NULL, 10);
+  signal(SIGABRT, name_input);
   uint64_t first = argc > 4 ? strtoull(argv[4], NULL, 10) : 0;
   int folder = open(argv[3], O_RDONLY | O_DIRECTORY);
   /* What the helper says goes nowhere; what the sanitizers say, and this, goes to where standard error was. */

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { HERE, SOURCES, sources, tool } from './lab.ts';
 
 const RUNS = Number(process.env['EZVM_FUZZ_RUNS'] ?? 10_000);
-/** A failure names the input's number; `fuzz 1 SEED FOLDER NUMBER` repeats it. */
+/** A failure names seed and input; `fuzz 1 SEED FOLDER INPUT` repeats it. */
 const SEED = Number(process.env['EZVM_FUZZ_SEED'] ?? 1);
 const MINUTES = 60_000;
 
@@ -18,7 +18,7 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 it(
-  `${RUNS} command lines and policies, nearly right, upset neither the sanitizers nor the rules`,
+  `${RUNS} command lines and policies, nearly right, of seed ${SEED} upset neither the sanitizers nor the rules`,
   () => {
     const program = join(dir, 'fuzz');
     const places = ['DEV', 'SYS', 'RUN', 'LOG'].map((name) => `-DEZVM_PRIV_${name}="${join(dir, 'empty')}"`);
@@ -28,7 +28,7 @@ it(
     tool('cc', [...flags, '-o', program, ...parts, join(HERE, 'fuzz.c')]);
     const { status, stdout, stderr } = spawnSync(program, [String(RUNS), String(SEED), join(dir, 'records')], {
       encoding: 'utf8',
-      env: { ASAN_OPTIONS: 'detect_stack_use_after_return=1' },
+      env: { ASAN_OPTIONS: 'abort_on_error=1:detect_stack_use_after_return=1', UBSAN_OPTIONS: 'abort_on_error=1' },
     });
     expect(stderr).toBe('');
     expect(status, stdout).toBe(0);
