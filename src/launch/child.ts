@@ -6,7 +6,7 @@ import type { Exit } from '../admin/exit.ts';
 import { type LogMark, lastLines, openLog } from '../admin/log.ts';
 import { identify, type ProcessIdentity } from '../admin/process.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
-import { findInherited } from '../host/inherited.ts';
+import { closeStrays, findInherited } from '../host/inherited.ts';
 import type { Handed } from './descriptor.ts';
 import { hostFault, reasonOf } from './host-fault.ts';
 
@@ -46,12 +46,14 @@ export interface ChildOptions {
 }
 
 /**
- * Starts a program in a session of its own, so that no terminal can end it, with its output in the VM's log directory.
+ * Starts a program in a session of its own, so that no terminal can end it, with its output in the VM's log directory. It
+ * has open what it is handed, and nothing of what whoever started us had open.
  * @throws EzvmError exit 3 when it cannot be executed
  */
 export async function startChild(name: string, argv: readonly string[], options: ChildOptions): Promise<Child> {
   const [program = '', ...args] = [...(options.wrapper ?? []), ...argv];
   const log = openLogOrFail(options.stateDir, name);
+  closeStrays();
   let child: ChildProcess;
   try {
     child = spawn(program, args, {

@@ -3,6 +3,7 @@ import { closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSyn
 import { basename } from 'node:path';
 import { untouchedId } from '../admin/undo.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
+import { closeStrays } from '../host/inherited.ts';
 import type { CreateImage } from '../plan/plan.ts';
 import type { Start } from './start.ts';
 
@@ -38,6 +39,7 @@ async function runQemuImg(start: Start, step: CreateImage, to: string): Promise<
   argv.push('--', to);
   if (size !== undefined) argv.push(String(size));
   const { spawn } = await import('node:child_process');
+  closeStrays();
   const child = spawn(program, argv, { stdio: ['ignore', 'ignore', 'pipe'], env: start.environment });
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {

@@ -103,6 +103,17 @@ describe.skipIf(MISSING !== undefined)(`who runs as what${MISSING ? ` (left out:
     }
   });
 
+  it('nobody who has what the caller had open, under whatever number', () => {
+    const secret = town.built.write(join(member.home, 'secret'), 'not for guests');
+    const file = town.built.write(join(member.home, 'vm.yaml'), vmFile(town.loop(makeDisk(), true)));
+    const shell = 'for fd in 9 17 40 200; do eval "exec $fd<\\"\\$0\\""; done; exec "$@"';
+    const started = town.as(member, ['bash', '-c', shell, secret, ...town.ezvm('start', file)]);
+    running = { argv: (...words) => town.as(member, town.ezvm(...words)).out };
+    expect(started.exit, started.err).toBe(0);
+    for (const [name, pid] of Object.entries(pidsOf(running.argv('status', '--json', 'vm'))))
+      expect(openFiles(pid), name).not.toContain(secret);
+  });
+
   it('whoever called sudo, whose guest boots from a device of root’s alone', async () => {
     const device = town.loop(makeDisk(), false);
     const sudo = (...words: string[]): Ran => town.sudo(member, ...words);
