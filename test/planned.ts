@@ -2,13 +2,11 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Catalog } from '../src/catalog/catalog.ts';
 import type { Diagnostic } from '../src/core/diagnostic.ts';
+import type { SourceDoc } from '../src/core/source.ts';
 import type { HostFacts } from '../src/host/facts.ts';
-import { collectLayers } from '../src/model/layers.ts';
-import { merge } from '../src/model/merge.ts';
+import { type LayeredVm, layerVm } from '../src/model/layered-vm.ts';
 import { parse } from '../src/model/parse.ts';
 import type { VmSpec } from '../src/model/spec.ts';
-import { toTree } from '../src/model/tree.ts';
-import { validate } from '../src/model/validate.ts';
 import { assemble } from '../src/plan/assemble.ts';
 import type { Plan } from '../src/plan/plan.ts';
 import { CHECKOUT } from './checkout.ts';
@@ -21,17 +19,17 @@ export function hostFacts(name: string): HostFacts {
 /** A VM file's text as a spec, by the stages up to `validate`. */
 export function specOf(text: string, catalog: Catalog): { spec: VmSpec; diagnostics: Diagnostic[] } {
   const { doc, diagnostics } = parse(text, 'vm.yaml');
-  const collected = collectLayers(catalog, [], [{ label: 'VM file', dir: '/vm', doc }]);
-  const merged = merge(collected.layers.map((layer) => toTree(layer, catalog.sections)));
-  const validated = validate(collected.layers, merged, catalog, {
-    file: '/vm/vm.yaml',
-    stem: 'vm',
+  const layered = specOfDoc(doc, catalog);
+  return { spec: layered.spec, diagnostics: [...diagnostics, ...layered.diagnostics] };
+}
+
+/** The same for a file that was parsed otherwise, as those of ezkvm are. */
+export function specOfDoc(doc: SourceDoc, catalog: Catalog): Pick<LayeredVm, 'spec' | 'diagnostics'> {
+  return layerVm(catalog, [], [{ dir: '/vm', doc }], {
+    file: `/vm/${doc.file}`,
+    stem: doc.file.replace('.yaml', ''),
     resolvePath: (dir, path) => resolve(dir, path),
   });
-  return {
-    spec: validated.spec,
-    diagnostics: [...diagnostics, ...collected.diagnostics, ...validated.diagnostics],
-  };
 }
 
 /** A VM file's text as a plan; throws where it has faults. */

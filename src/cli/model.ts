@@ -8,12 +8,11 @@ import type { HostFacts, Questions } from '../host/facts.ts';
 import { readSettings, type Settings, type SettingsFile } from '../input/settings.ts';
 import { builtTemplates, stackTemplates } from '../input/templates.ts';
 import { refuseUntrustedTree } from '../input/trust.ts';
-import { collectLayers, type OuterLayer } from '../model/layers.ts';
-import { merge } from '../model/merge.ts';
+import { layerVm } from '../model/layered-vm.ts';
+import type { OuterLayer } from '../model/layers.ts';
 import { parse } from '../model/parse.ts';
 import type { VmSpec } from '../model/spec.ts';
-import { type Layer, type Tree, toTree } from '../model/tree.ts';
-import { validate } from '../model/validate.ts';
+import type { Tree } from '../model/tree.ts';
 import { assemble } from '../plan/assemble.ts';
 import type { Plan } from '../plan/plan.ts';
 import { RESOLVERS } from '../plan/resolvers/index.ts';
@@ -23,7 +22,6 @@ import type { Flags } from './verb.ts';
 
 /** A VM after validation, with everything that went into it. */
 export interface Model {
-  readonly layers: readonly Layer[];
   readonly merged: Tree;
   readonly spec: VmSpec;
   readonly catalog: Catalog;
@@ -54,16 +52,14 @@ export async function makeModel(inputs: Inputs, context: CliContext): Promise<Mo
   const { vm, text, sets, cwd, home } = inputs;
   const { doc, diagnostics } = readVm(text, vm.shown);
   const settings = await readAllSettings(inputs.settings);
-  const own: OuterLayer[] = [{ label: 'VM file', dir: dirname(vm.absolute), doc }];
+  const own: OuterLayer[] = [{ dir: dirname(vm.absolute), doc }];
   if (sets.length > 0) {
     const { parseSetting } = await import('./settings-flag.ts');
-    own.push(...sets.map((setting) => ({ label: '--set', dir: cwd, doc: parseSetting(setting) })));
+    own.push(...sets.map((setting) => ({ dir: cwd, doc: parseSetting(setting) })));
   }
   const catalog = new Catalog(await findTemplates(context.dist, inputs.templates));
-  const outer = settings.map((each) => ({ label: 'settings', dir: each.dir, doc: each.vm }));
-  const collected = collectLayers(catalog, outer, own);
-  const merged = merge(collected.layers.map((layer) => toTree(layer, catalog.sections)));
-  const validated = validate(collected.layers, merged, catalog, {
+  const outer = settings.map((each) => ({ dir: each.dir, doc: each.vm }));
+  const layered = layerVm(catalog, outer, own, {
     file: vm.absolute,
     stem: vm.stem,
     resolvePath: (dir, path) => resolve(dir || cwd, path.replace(/^~(?=\/|$)/, home)),
@@ -71,9 +67,9 @@ export async function makeModel(inputs: Inputs, context: CliContext): Promise<Mo
   // Where a line could not be read, what it seems to say is no use to anybody.
   const unread = new Set(diagnostics.flatMap(({ code, origin }) => (code === 'yaml-syntax' ? [origin?.line] : [])));
   const isRead = ({ origin }: Diagnostic): boolean => origin?.file !== doc.file || !unread.has(origin.line);
-  diagnostics.push(...[...collected.diagnostics, ...validated.diagnostics].filter(isRead));
+  diagnostics.push(...layered.diagnostics.filter(isRead));
   refuse(diagnostics, EXIT.config);
-  return { layers: collected.layers, merged, spec: validated.spec, catalog, settings, notes: diagnostics };
+  return { merged: layered.merged, spec: layered.spec, catalog, settings, notes: diagnostics };
 }
 
 /**

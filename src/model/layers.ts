@@ -8,7 +8,6 @@ import type { Layer } from './tree.ts';
 
 /** A layer that stands outside the templates: settings, the VM file, `--set`. */
 export interface OuterLayer {
-  readonly label: string;
   readonly dir: string;
   readonly doc: SourceDoc;
 }
@@ -28,27 +27,29 @@ export function collectLayers(
   own: readonly OuterLayer[],
 ): { layers: Layer[]; diagnostics: Diagnostic[] } {
   const diagnostics: Diagnostic[] = [];
-  const inner: OuterLayer[] = [];
+  const inner: Omit<Layer, 'rank'>[] = [];
   const defaults = catalog.defaults();
-  if (defaults) inner.push({ label: 'defaults', dir: '', doc: defaults });
-  inner.push(...settings);
+  if (defaults) inner.push({ isTemplate: true, dir: '', doc: defaults });
+  inner.push(...settings.map(asLayer));
 
   // The choice itself may come from any layer outside the templates; the strongest wins.
   const choosers = [...own].reverse().concat([...settings].reverse());
   const template = firstNames(choosers, 'template', diagnostics)?.[0] ?? { name: 'other', origin: undefined };
   const profiles = firstNames(choosers, 'profiles', diagnostics) ?? [];
   const visit = (folder: 'os' | 'profiles', ref: NameRef, chain: readonly string[]): void => {
-    const label = folder === 'os' ? `template ${ref.name}` : `profile ${ref.name}`;
-    // Two profiles may share a base, which need not be laid twice.
-    if (inner.some((layer) => layer.label === label)) return;
     const doc = findLayer(catalog, folder, ref, chain, diagnostics);
-    if (!doc) return;
+    // Two profiles may share a base, which need not be laid twice.
+    if (!doc || inner.some((layer) => layer.doc.file === doc.file)) return;
     for (const base of namesOf(doc, 'base', diagnostics) ?? []) visit(folder, base, [...chain, ref.name]);
-    inner.push({ label, dir: directoryOf(doc.file), doc });
+    inner.push({ isTemplate: true, dir: directoryOf(doc.file), doc });
   };
   if (template.name !== 'none') visit('os', template, []);
   for (const profile of profiles) visit('profiles', profile, []);
-  return { layers: [...inner, ...own].map((layer, rank) => ({ ...layer, rank })), diagnostics };
+  return { layers: [...inner, ...own.map(asLayer)].map((layer, rank) => ({ ...layer, rank })), diagnostics };
+}
+
+function asLayer(outer: OuterLayer): Omit<Layer, 'rank'> {
+  return { ...outer, isTemplate: false };
 }
 
 function findLayer(

@@ -14,8 +14,8 @@ import {
 /** Where a layer stands: the stronger has the higher rank. */
 export interface Layer {
   readonly rank: number;
-  /** `defaults`, `os/windows-11`, `profile gaming`, … as `explain` shows it. */
-  readonly label: string;
+  /** An OS template, a profile or the defaults, which may say more than a VM file. */
+  readonly isTemplate: boolean;
   /** Relative paths in it are taken from here. */
   readonly dir: string;
   readonly doc: SourceDoc;

@@ -85,8 +85,7 @@ function optional<K extends string>(key: K, value: number | undefined): { [key i
 const MAX_UNKNOWN = 100;
 
 function checkKeys(layer: Layer, catalog: Catalog, report: Findings['report']): void {
-  const isTemplate = /^(template|profile|defaults)\b/.test(layer.label);
-  const known = [...sectionNames(catalog), ...topKeys(isTemplate)];
+  const known = [...sectionNames(catalog), ...topKeys(layer.isTemplate)];
   const elsewhere = [...catalog.sections, ...Object.entries(KEYS).map(([name, { also }]) => ({ name, also }))];
   const unknown = layer.doc.root.entries.filter(({ key }) => !known.includes(key));
   for (const { key, at } of unknown.slice(0, MAX_UNKNOWN))

@@ -1,21 +1,17 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Catalog } from '../../src/catalog/catalog.ts';
 import type { Diagnostic } from '../../src/core/diagnostic.ts';
 import { isEzkvm, translateEzkvm } from '../../src/formats/ezkvm.ts';
-import { collectLayers } from '../../src/model/layers.ts';
-import { merge } from '../../src/model/merge.ts';
 import { parse } from '../../src/model/parse.ts';
-import { toTree } from '../../src/model/tree.ts';
-import { validate } from '../../src/model/validate.ts';
 import { assemble } from '../../src/plan/assemble.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { renderOption } from '../../src/qemu/render.ts';
 import { CHECKOUT, folderTemplates } from '../checkout.ts';
 import { Built } from '../cli/built.ts';
-import { hostFacts } from '../planned.ts';
+import { hostFacts, specOfDoc } from '../planned.ts';
 
 const CATALOG = new Catalog(folderTemplates());
 const LAPTOP = hostFacts('laptop');
@@ -34,15 +30,9 @@ function outcome(text: string): Outcome {
   expect(parsed.diagnostics).toEqual([]);
   expect(isEzkvm(parsed.doc)).toBe(true);
   const { doc, diagnostics } = translateEzkvm(parsed.doc);
-  const collected = collectLayers(CATALOG, [], [{ label: 'VM file', dir: '/vm', doc }]);
-  const merged = merge(collected.layers.map((layer) => toTree(layer, CATALOG.sections)));
-  const validated = validate(collected.layers, merged, CATALOG, {
-    file: '/vm/old.yaml',
-    stem: 'old',
-    resolvePath: (dir, path) => resolve(dir, path),
-  });
-  const assembled = assemble(validated.spec, CATALOG, LAPTOP);
-  const all = [...diagnostics, ...collected.diagnostics, ...validated.diagnostics, ...assembled.diagnostics];
+  const layered = specOfDoc(doc, CATALOG);
+  const assembled = assemble(layered.spec, CATALOG, LAPTOP);
+  const all = [...diagnostics, ...layered.diagnostics, ...assembled.diagnostics];
   return {
     notes: all.filter(({ severity }) => severity === 'note'),
     warnings: all.filter(({ code, severity }) => /^(key-unknown|option-ignored)$/.test(code) && severity === 'warning'),

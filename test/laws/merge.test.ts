@@ -49,7 +49,7 @@ function nodeOf(value: Plain, next: () => number): SourceNode {
 function treeOf(value: Plain, rank: number): Tree {
   let line = 0;
   const root = nodeOf(value, () => ++line) as MapNode;
-  const layer: Layer = { rank, label: `layer ${rank}`, dir: '/', doc: { file: `${rank}.yaml`, root } };
+  const layer: Layer = { rank, isTemplate: false, dir: '/', doc: { file: `${rank}.yaml`, root } };
   return toTree(layer, sections);
 }
 

@@ -5,12 +5,11 @@ import { parseSetting } from '../../src/cli/settings-flag.ts';
 import type { Diagnostic } from '../../src/core/diagnostic.ts';
 import { formatOrigin } from '../../src/core/origin.ts';
 import { stackTemplates } from '../../src/input/templates.ts';
-import { collectLayers, type OuterLayer } from '../../src/model/layers.ts';
-import { merge } from '../../src/model/merge.ts';
+import { layerVm } from '../../src/model/layered-vm.ts';
+import type { OuterLayer } from '../../src/model/layers.ts';
 import { parse } from '../../src/model/parse.ts';
 import type { SpecValue, VmSpec } from '../../src/model/spec.ts';
-import { type Layer, toTree } from '../../src/model/tree.ts';
-import { validate } from '../../src/model/validate.ts';
+import type { Layer } from '../../src/model/tree.ts';
 import { folderTemplates } from '../checkout.ts';
 
 /** What makes a VM, each part as text. */
@@ -42,32 +41,29 @@ export function makeVm({ vm = '', templates = {}, settings = [], sets = [] }: Pa
   const { doc, diagnostics } = parse(vm, 'vm.yaml');
   const outer = settings.map(
     (text, index): OuterLayer => ({
-      label: 'settings',
       dir: `/settings${index}`,
       doc: parse(text, `settings${index}.yaml`).doc,
     }),
   );
   const own: OuterLayer[] = [
-    { label: 'VM file', dir: '/vm', doc },
-    ...sets.map((text): OuterLayer => ({ label: '--set', dir: '/cwd', doc: parseSetting(text) })),
+    { dir: '/vm', doc },
+    ...sets.map((text): OuterLayer => ({ dir: '/cwd', doc: parseSetting(text) })),
   ];
-  const collected = collectLayers(catalog, outer, own);
-  const merged = merge(collected.layers.map((layer) => toTree(layer, catalog.sections)));
-  const validated = validate(collected.layers, merged, catalog, {
+  const layered = layerVm(catalog, outer, own, {
     file: '/vm/vm.yaml',
     stem: 'vm',
     resolvePath: (dir, path) => resolve(dir, path),
   });
-  const all = [...diagnostics, ...collected.diagnostics, ...validated.diagnostics];
+  const all = [...diagnostics, ...layered.diagnostics];
   const param = (path: string): SpecValue | undefined => {
     const words = path.split('.');
     const key = words.pop() ?? '';
     const id = words.at(-1);
-    return validated.spec.devices.find((device) => device.section === words[0] && device.id === id)?.params[key];
+    return layered.spec.devices.find((device) => device.section === words[0] && device.id === id)?.params[key];
   };
   return {
-    spec: validated.spec,
-    layers: collected.layers,
+    spec: layered.spec,
+    layers: layered.layers,
     diagnostics: all,
     faults: all.map(({ origin, message }) => `${origin ? formatOrigin(origin) : '-'} ${message}`),
     param,

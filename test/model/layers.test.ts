@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { CATALOG } from '../one-device.ts';
-import { makeVm } from './layered.ts';
+import { type Made, makeVm } from './layered.ts';
+
+function filesOf({ layers }: Made): string[] {
+  return layers.map(({ doc }) => doc.file);
+}
 
 describe('layers', () => {
   /** Each says the same key; the strongest that says it wins. */
@@ -18,17 +22,17 @@ describe('layers', () => {
   };
 
   it('are laid in the order of their strength', () => {
-    expect(makeVm(ALL).layers.map(({ label }) => label)).toEqual([
-      'defaults',
-      'settings',
-      'settings',
-      'template base',
-      'template mine',
-      'profile first',
-      'profile second',
-      'VM file',
-      '--set',
-      '--set',
+    expect(filesOf(makeVm(ALL))).toEqual([
+      '/own/defaults.yaml',
+      'settings0.yaml',
+      'settings1.yaml',
+      '/own/os/base.yaml',
+      '/own/os/mine.yaml',
+      '/own/profiles/first.yaml',
+      '/own/profiles/second.yaml',
+      'vm.yaml',
+      '--set cpu',
+      '--set cpu',
     ]);
   });
 
@@ -88,7 +92,7 @@ describe('layers', () => {
       'profiles/b.yaml': 'base: base\n',
     };
     const made = makeVm({ templates, vm: 'profiles: [a, b]\n' });
-    expect(made.layers.filter(({ label }) => label === 'profile base')).toHaveLength(1);
+    expect(filesOf(made).filter((file) => file === '/own/profiles/base.yaml')).toHaveLength(1);
     expect(made.value('cpu.cores')).toBe(2);
   });
 
@@ -144,7 +148,7 @@ describe('layers', () => {
   });
 
   it('take the plainest template where none is chosen', () => {
-    expect(makeVm({}).layers.map(({ label }) => label)).toEqual(['defaults', 'template other', 'VM file']);
+    expect(filesOf(makeVm({}))).toEqual(['templates/defaults.yaml', 'templates/os/other.yaml', 'vm.yaml']);
   });
 });
 
