@@ -8,12 +8,12 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
-  rmdirSync,
   rmSync,
 } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { isRecord } from '../core/json.ts';
+import { removeIfEmpty } from './undo.ts';
 import { writeWhole } from './whole-file.ts';
 
 /** A file to install; its path is as it will be once `root` is the root. */
@@ -198,13 +198,4 @@ function missingDirs(root: string, paths: readonly string[]): string[] {
     for (const dir of chain) missing.add(dir);
   }
   return [...missing];
-}
-
-function removeIfEmpty(dir: string): void {
-  try {
-    rmdirSync(dir);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'ENOENT') throw error;
-  }
 }

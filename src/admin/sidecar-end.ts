@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { EzvmError } from '../core/diagnostic.ts';
-import { lockVm } from './lock.ts';
+import { type Lock, lockVm } from './lock.ts';
 import { readState, type SidecarState, writeState } from './state.ts';
 
 /** Notes how a sidecar of a running VM ended, for `status`, unless another one has taken its place or the VM is gone. */
@@ -10,7 +10,7 @@ export async function noteEnd(
   reason: string,
 ): Promise<void> {
   if (!existsSync(vm.runDir)) return;
-  let lock: Awaited<ReturnType<typeof lockVm>>;
+  let lock: Lock;
   try {
     lock = await lockVm(vm.name, vm.runDir, 'sidecar');
   } catch (error) {

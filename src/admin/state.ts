@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isRecord } from '../core/json.ts';
 import type { Plan, Sidecar } from '../plan/plan.ts';
 import { isAlive, type ProcessIdentity } from './process.ts';
 import { damaged, replaceFile, runFiles } from './run-dir.ts';
@@ -104,8 +105,4 @@ function isRunState(value: unknown): value is RunState {
 
 function isIdentity(value: unknown): value is ProcessIdentity {
   return isRecord(value) && Number.isInteger(value['pid']) && typeof value['startTime'] === 'string';
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

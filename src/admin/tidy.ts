@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { EzvmError } from '../core/diagnostic.ts';
 import { findCrash, noteCrash } from './crash.ts';
 import { readJournal } from './journal.ts';
-import { lockVm } from './lock.ts';
+import { type Lock, lockVm } from './lock.ts';
 import { isAlive } from './process.ts';
 import { withQmp } from './qmp.ts';
 import { damaged, runFiles } from './run-dir.ts';
@@ -47,7 +47,7 @@ function keepCrash(state: RunState, runDir: string): void {
 /** Removes what a VM that is no longer up has left behind; leaves alone what another ezvm is working on. */
 export async function tidy(name: string, runDir: string): Promise<void> {
   if (!existsSync(runDir)) return;
-  let lock: Awaited<ReturnType<typeof lockVm>>;
+  let lock: Lock;
   try {
     lock = await lockVm(name, runDir, 'tidy');
   } catch (error) {

@@ -49,7 +49,8 @@ function removeUntouched(path: string, id: string): void {
   if (untouchedId(path) === id) rmSync(path);
 }
 
-function removeIfEmpty(path: string): void {
+/** Removes a directory, unless something is in it or it is gone already. */
+export function removeIfEmpty(path: string): void {
   try {
     rmdirSync(path);
   } catch (error) {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { refuseForeign } from '../admin/run-dir.ts';
 import { readBootedPlan } from '../admin/state.ts';
+import { isVmName } from '../catalog/vm-name.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { isFileRef, listVmFiles } from '../input/locate.ts';
 import type { PlannedVm } from '../plan/plan.ts';
@@ -27,8 +28,7 @@ export function runRoot(context: CliContext): string {
 export async function resolveVm(ref: string, context: CliContext): Promise<VmRef> {
   if (isFileRef(ref)) return resolveFile(ref, context);
   const name = ref;
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name))
-    throw fault(EXIT.usage, 'name-refused', `${JSON.stringify(name)} is no VM name`);
+  if (!isVmName(name)) throw fault(EXIT.usage, 'name-refused', `${JSON.stringify(name)} is no VM name`);
   const root = runRoot(context);
   if (existsSync(`${root}/${name}`)) return { name, runDir: `${root}/${name}` };
   // The file that `ezvm NAME` starts may give its VM another name.

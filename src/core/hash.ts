@@ -26,12 +26,20 @@ export function stableUuid(text: string): string {
   const bytes = [...stableHash(text)];
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const hex = bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const hex = hexOf(bytes).join('');
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
 /** A unicast MAC address in QEMU's range 52:54:00. */
 export function stableMac(text: string): string {
-  const tail = stableHash(text).slice(0, 3);
-  return ['52', '54', '00', ...tail.map((byte) => byte.toString(16).padStart(2, '0'))].join(':');
+  return ['52', '54', '00', ...hexOf(stableHash(text).slice(0, 3))].join(':');
+}
+
+/** A serial number of sixteen characters: virtio-blk shows a guest twenty at most. */
+export function stableSerial(text: string): string {
+  return hexOf(stableHash(text).slice(0, 8)).join('').toUpperCase();
+}
+
+function hexOf(bytes: readonly number[]): string[] {
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0'));
 }

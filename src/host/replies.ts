@@ -1,4 +1,5 @@
 import { EXIT, fault } from '../core/diagnostic.ts';
+import { isRecord } from '../core/json.ts';
 import { type Answered, factsFromAnswers, schemaFromAnswers } from './answers.ts';
 import type { QemuFacts, QemuSchema } from './facts.ts';
 
@@ -56,7 +57,7 @@ function* paragraphs(text: string): Generator<{ lines: string[]; first: number }
 function readDocument(text: string, file: string, line: number): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+    if (isRecord(value)) return value;
   } catch {
     // Told below, with what every other shape is told.
   }

@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, resolve } from 'node:path';
+import { isVmName } from '../catalog/vm-name.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { nearest } from '../core/nearest.ts';
 import { look } from './read.ts';
 
+/** A VM file that is there. */
 export interface VmPath {
   /** As the user would write it; messages show this. */
   readonly shown: string;
@@ -13,7 +15,6 @@ export interface VmPath {
 }
 
 const ENDING = /\.ya?ml$/;
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** Whether an argument is a file rather than the name of a VM. */
 export function isFileRef(ref: string): boolean {
@@ -27,7 +28,7 @@ export function isFileRef(ref: string): boolean {
  */
 export function locate(ref: string, cwd: string, userConfig: string): VmPath {
   if (isFileRef(ref)) return found(ref, cwd);
-  if (!NAME.test(ref))
+  if (!isVmName(ref))
     throw fault(EXIT.usage, 'name-refused', `${JSON.stringify(ref)} is no VM name`, {
       help: 'a name has letters, digits and . _ - only; to give a file, write ./FILE or a name ending in .yaml',
     });
@@ -66,7 +67,7 @@ function found(path: string, cwd: string): VmPath {
 
 /** VM files that `locate` would find by name, nearest first; one that hides another is listed alone. */
 export function listVmFiles(cwd: string, userConfig: string): VmPath[] {
-  const found = new Map<string, VmPath>();
+  const byStem = new Map<string, VmPath>();
   for (const [dir, prefix] of [
     [cwd, ''],
     [`${userConfig}/vms`, `${userConfig}/vms/`],
@@ -74,12 +75,12 @@ export function listVmFiles(cwd: string, userConfig: string): VmPath[] {
   ] as const)
     for (const name of yamlFilesIn(dir)) {
       const stem = name.replace(ENDING, '');
-      if (!NAME.test(stem)) continue;
+      if (!isVmName(stem)) continue;
       // The working directory may hold YAML files of all kinds; the others hold VMs only.
-      if (!found.has(stem) && (dir !== cwd || choosesTemplate(`${dir}/${name}`)))
-        found.set(stem, { shown: `${prefix}${name}`, absolute: `${dir}/${name}`, stem });
+      if (!byStem.has(stem) && (dir !== cwd || choosesTemplate(`${dir}/${name}`)))
+        byStem.set(stem, { shown: `${prefix}${name}`, absolute: `${dir}/${name}`, stem });
     }
-  return [...found.values()].toSorted((a, b) => (a.stem < b.stem ? -1 : 1));
+  return [...byStem.values()].toSorted((a, b) => (a.stem < b.stem ? -1 : 1));
 }
 
 function yamlFilesIn(dir: string): string[] {

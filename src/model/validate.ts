@@ -2,6 +2,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { KEYS, keysOf, topKeys } from '../catalog/keys.ts';
 import { checkParam, type ParamContext, showValue, suggestion } from '../catalog/params.ts';
 import type { ParamSpec } from '../catalog/template.ts';
+import { isVmName } from '../catalog/vm-name.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { stableUuid } from '../core/hash.ts';
 import { originOf } from '../core/source.ts';
@@ -11,8 +12,6 @@ import { interpolate, type Scope } from './interpolate.ts';
 import { readOverrides } from './overrides.ts';
 import type { VmSpec } from './spec.ts';
 import { isUnset, keyPlaceOf, type Layer, Leaf, placeOf, type Tree } from './tree.ts';
-
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** Where the VM file is, and how a relative path is made absolute; `model` itself knows no file system. */
 export interface ValidateContext {
@@ -39,7 +38,7 @@ export function validate(
 
   const bare = findingsIn({}, report, context);
   const name = textOf(merged, 'name', bare) ?? context.stem;
-  if (!NAME.test(name))
+  if (!isVmName(name))
     report({
       code: 'name-refused',
       message: `the VM's name is ${showValue(name)}; up to 64 letters, digits and . _ - are wanted, a letter or digit first`,

@@ -1,5 +1,5 @@
 import type { Catalog } from '../catalog/catalog.ts';
-import { stableHash, stableMac } from '../core/hash.ts';
+import { stableMac, stableSerial } from '../core/hash.ts';
 import { defaultOf } from '../model/devices.ts';
 import type { SpecValue } from '../model/spec.ts';
 import type { PlanContext, PlannedDevice } from './device.ts';
@@ -52,13 +52,4 @@ function deriveParams(device: Omit<PlannedDevice, 'slot'>, { spec }: PlanContext
       return [name, { ...given, value: derive === 'mac' ? stableMac(seed) : stableSerial(seed) }];
     }),
   );
-}
-
-/** Sixteen characters: virtio-blk shows a guest twenty at most. */
-function stableSerial(seed: string): string {
-  return stableHash(seed)
-    .slice(0, 8)
-    .map((byte) => byte.toString(16).padStart(2, '0'))
-    .join('')
-    .toUpperCase();
 }

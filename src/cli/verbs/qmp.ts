@@ -1,5 +1,6 @@
 import { runQmp } from '../../admin/qmp.ts';
 import { EXIT, fault } from '../../core/diagnostic.ts';
+import { isRecord } from '../../core/json.ts';
 import { bootedVm } from '../running.ts';
 import type { Verb } from '../verb.ts';
 
@@ -22,7 +23,7 @@ export const verb: Verb = {
 function readArguments(json: string): object {
   try {
     const value: unknown = JSON.parse(json);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+    if (isRecord(value)) return value;
   } catch {}
   throw fault(EXIT.usage, 'json-wrong', `${json} is no JSON object`, {
     help: `as in '{"id": "usb0"}', in single quotes for the shell`,
