@@ -2,9 +2,9 @@ import type { Diagnostic } from '../core/diagnostic.ts';
 import { originOf, type Position, type SourceDoc, type SourceNode, toPlain } from '../core/source.ts';
 import { type FindPart, includedIn, readDevice, readOwn } from './catalog.ts';
 import { type Known, namesIn, valuesOf, wantedBy, wordOf } from './names.ts';
-import { checkParam } from './params.ts';
+import { checkGiven } from './params.ts';
 import { DEVICE_TEMPLATE } from './schema.ts';
-import type { DeviceTemplate, Needs, ParamSpec, When } from './template.ts';
+import type { DeviceTemplate, Needs, When } from './template.ts';
 
 interface Shape {
   safeParse(
@@ -28,7 +28,7 @@ export function lintShape(doc: SourceDoc, shape: Shape): Diagnostic[] {
 }
 
 /** The position of the deepest part of `path` that is there. */
-function placeAt(node: SourceNode, path: readonly PropertyKey[]): Position {
+function placeAt(node: SourceNode, path: Path): Position {
   const [first, ...rest] = path;
   if (first === undefined) return node.at;
   if (node.kind === 'list') {
@@ -40,12 +40,15 @@ function placeAt(node: SourceNode, path: readonly PropertyKey[]): Position {
   return rest.length === 0 ? entry.at : placeAt(entry.node, rest);
 }
 
+type Path = readonly PropertyKey[];
+type Fault = (message: string, path: Path) => unknown;
+
 /** Checks one template of a device, a machine or a part. */
 export function lintDevice(doc: SourceDoc, type: string, known: Known): Diagnostic[] {
   const shape = lintShape(doc, DEVICE_TEMPLATE);
   if (shape.length > 0) return shape;
   const report: Diagnostic[] = [];
-  const fault = (message: string, path: readonly PropertyKey[]): unknown =>
+  const fault: Fault = (message, path) =>
     report.push({ severity: 'error', code: 'template-wrong', message, origin: originOf(doc, placeAt(doc.root, path)) });
 
   lintIncludes(doc, known.findPart, fault);
@@ -58,51 +61,40 @@ export function lintDevice(doc: SourceDoc, type: string, known: Known): Diagnost
   lintLets(own, whole, known, fault);
   lintNames(own, whole, known, fault);
   lintSidecars(own, whole, fault);
-  const names = namesIn(whole);
-  for (const [path, text] of textsOf(toPlain(doc.root)))
-    if (path[0] !== 'params' && path[0] !== 'let' && path[0] !== 'summary' && path.at(-1) !== 'summary')
-      for (const [, name = ''] of text.matchAll(/\$\{([^}]*)\}/g))
-        if (!names.has(name) && !(whole.resolver !== undefined && name.startsWith('resolved.')))
-          fault(`\${${name}} names nothing`, path);
-  const whens: [When | undefined, readonly PropertyKey[]][] = [
-    ...(['emit', 'requires', 'sidecars', 'refuse', 'useless', 'warn'] as const).flatMap((key) =>
-      own[key].map((entry, index): [When | undefined, readonly PropertyKey[]] => [entry.when, [key, index, 'when']]),
-    ),
-    ...own.guest.map((entry, index): [When | undefined, readonly PropertyKey[]] => [
-      typeof entry === 'string' ? undefined : entry.when,
-      ['guest', index, 'when'],
-    ]),
-    ...own.sidecars.flatMap((entry, index) =>
-      entry.programs.flatMap((program, at): [When | undefined, readonly PropertyKey[]][] => {
-        // One program may stand in the sidecar itself.
-        const listed = placeAt(doc.root, ['sidecars', index]) !== placeAt(doc.root, ['sidecars', index, 'programs']);
-        const path = ['sidecars', index, ...(listed ? ['programs', at] : [])];
-        return [
-          [program.when, [...path, 'when']],
-          ...program.argv.map((word, place): [When | undefined, readonly PropertyKey[]] => [
-            typeof word === 'string' ? undefined : word.when,
-            [...path, 'argv', place, 'when'],
-          ]),
-        ];
-      }),
-    ),
-  ];
-  for (const [when, path] of whens) lintWhen(whole, when, known, (message) => fault(message, path));
-  const gates: [Needs | undefined, readonly PropertyKey[]][] = [
-    [own.needs, ['needs']],
-    ...own.emit.map(({ needs }, index): [Needs | undefined, readonly PropertyKey[]] => [needs, ['emit', index]]),
-  ];
-  for (const [needs, path] of gates)
-    if (needs?.board !== undefined && !known.features.includes(needs.board))
-      fault(`needs: no board has ${needs.board}`, path);
+  lintReferences(doc, whole, fault);
+  for (const [when, path] of conditionsOf(own, doc)) lintWhen(whole, when, known, (message) => fault(message, path));
   return report;
 }
 
-type Fault = (message: string, path: readonly PropertyKey[]) => unknown;
+/** Tables are judged by themselves; in parameters and summaries a reference is only text. */
+function lintReferences(doc: SourceDoc, whole: DeviceTemplate, fault: Fault): void {
+  const names = namesIn(whole);
+  for (const [path, text] of textsOf(toPlain(doc.root)))
+    if (path[0] !== 'params' && path[0] !== 'let' && path.at(-1) !== 'summary')
+      for (const [, name = ''] of text.matchAll(/\$\{([^}]*)\}/g))
+        if (!names.has(name) && !(whole.resolver !== undefined && name.startsWith('resolved.')))
+          fault(`\${${name}} names nothing`, path);
+}
+
+function* conditionsOf(own: DeviceTemplate, doc: SourceDoc): Generator<[When | undefined, Path]> {
+  for (const key of ['emit', 'requires', 'sidecars', 'refuse', 'useless', 'warn'] as const)
+    for (const [index, { when }] of own[key].entries()) yield [when, [key, index, 'when']];
+  for (const [index, entry] of own.guest.entries())
+    if (typeof entry !== 'string') yield [entry.when, ['guest', index, 'when']];
+  const written = (toPlain(doc.root) as { sidecars?: readonly object[] }).sidecars ?? [];
+  for (const [index, { programs }] of own.sidecars.entries())
+    for (const [at, program] of programs.entries()) {
+      // One program may stand in the sidecar itself.
+      const path = ['sidecars', index, ...('programs' in (written[index] ?? {}) ? ['programs', at] : [])];
+      yield [program.when, [...path, 'when']];
+      for (const [place, word] of program.argv.entries())
+        if (typeof word !== 'string') yield [word.when, [...path, 'argv', place, 'when']];
+    }
+}
 
 /** Reading the parts of a template that fails this would find nothing, or never end. */
 function lintIncludes(doc: SourceDoc, findPart: FindPart, fault: Fault): void {
-  const visit = (names: readonly string[], path: readonly PropertyKey[], above: readonly string[]): void => {
+  const visit = (names: readonly string[], path: Path, above: readonly string[]): void => {
     for (const [index, name] of names.entries()) {
       const place = path.length === 0 ? ['include', index] : path;
       const part = findPart(name);
@@ -117,33 +109,31 @@ function lintIncludes(doc: SourceDoc, findPart: FindPart, fault: Fault): void {
 function lintValues(device: DeviceTemplate, fault: Fault): void {
   for (const [name, spec] of Object.entries(device.params)) {
     for (const key of ['default', 'example'] as const) {
-      const wrong = spec[key] === undefined || spec[key] === null ? undefined : faultIn(spec, spec[key]);
-      if (wrong !== undefined) fault(`the ${key} of ${name} is ${wrong}`, ['params', name, key]);
+      const checked = checkGiven(spec, spec[key] ?? null);
+      if ('faults' in checked) fault(`the ${key} of ${name} is ${checked.faults[0]?.message}`, ['params', name, key]);
     }
   }
 }
 
-/** A version gate on a value that never comes up would silently be none. */
+/** A gate on a value that never comes up, or for a board that there is not, would silently be none. */
 function lintNeeds(device: DeviceTemplate, known: Known, fault: Fault): void {
+  const lintBoard = (needs: Pick<Needs, 'board'> | undefined, path: Path): void => {
+    if (needs?.board !== undefined && !known.features.includes(needs.board))
+      fault(`needs: no board has ${needs.board}`, path);
+  };
+  lintBoard(device.needs, ['needs']);
+  for (const [index, { needs }] of device.emit.entries()) lintBoard(needs, ['emit', index]);
   for (const [name, { needs }] of Object.entries(device.params)) {
     const values = valuesOf(device, name, known) ?? ['set'];
-    for (const [value, { otherwise = 'refuse' }] of Object.entries(needs ?? {})) {
+    for (const [value, gate] of Object.entries(needs ?? {})) {
+      const { otherwise = 'refuse' } = gate;
       const path = ['params', name, 'needs', value];
+      lintBoard(gate, path);
       if (!values.includes(value)) fault(`needs: ${name} is never ${value}`, path);
       if (!['refuse', 'omit'].includes(otherwise) && (!values.includes(otherwise) || otherwise in (needs ?? {})))
         fault(`needs: ${otherwise} is no value of ${name} that any QEMU has`, path);
     }
   }
-}
-
-/** What is wrong with a value that a template itself gives for a parameter. */
-function faultIn(spec: ParamSpec, given: NonNullable<ParamSpec['default']>): string | undefined {
-  const node: SourceNode =
-    typeof given === 'object'
-      ? { kind: 'list', at: [1, 1], items: given.map((value) => ({ kind: 'scalar', at: [1, 1], value })) }
-      : { kind: 'scalar', at: [1, 1], value: given };
-  const checked = checkParam(spec, node, { resolvePath: (path) => path });
-  return 'faults' in checked ? checked.faults[0]?.message : undefined;
 }
 
 function lintLets(own: DeviceTemplate, whole: DeviceTemplate, known: Known, fault: Fault): void {
@@ -228,7 +218,7 @@ function lintWhen(
   }
 }
 
-function* textsOf(value: unknown, path: readonly PropertyKey[] = []): Generator<[readonly PropertyKey[], string]> {
+function* textsOf(value: unknown, path: Path = []): Generator<[Path, string]> {
   if (typeof value === 'string') yield [path, value];
   else if (Array.isArray(value)) for (const [index, item] of value.entries()) yield* textsOf(item, [...path, index]);
   else if (typeof value === 'object' && value !== null)

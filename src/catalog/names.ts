@@ -32,7 +32,7 @@ export function valuesOf(device: DeviceTemplate, name: string, known: Known): re
   return spec?.type === 'enum' && Array.isArray(spec.of) ? spec.of.map(wordOf) : undefined;
 }
 
-/** A value as templates write it in a table. */
+/** A value as tables and conditions of templates write it: switches are `on` and `off`. */
 export function wordOf(value: unknown): string {
   return value === true ? 'on' : value === false ? 'off' : String(value);
 }
@@ -69,6 +69,7 @@ export function namesIn(device: DeviceTemplate): ReadonlySet<string> {
     'vm.uuid',
     'vm.run',
     'vm.state',
+    'vm.accel',
     'vm.shared-memory',
     ...(device.slot === undefined ? [] : ['slot.bus', 'slot.addr', 'slot.number', 'slot.channel', 'slot.unit']),
   ]);

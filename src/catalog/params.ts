@@ -1,7 +1,7 @@
 import { nearest } from '../core/nearest.ts';
 import { formatSize, parseSize } from '../core/size.ts';
 import type { Position, ScalarNode, SourceNode } from '../core/source.ts';
-import type { LinkKind, ParamSpec, ParamType, Slips } from './template.ts';
+import { LINK_KINDS, type LinkKind, type ParamSpec, type ParamType, type Slips } from './template.ts';
 
 /** A parameter after checking: sizes in bytes, paths absolute, switches as booleans, null for unset. */
 export type ParamValue = string | number | boolean | null | WrappedString | WideInteger | readonly ParamValue[];
@@ -16,6 +16,7 @@ export interface WrappedString {
   readonly str: string;
 }
 
+/** What is wrong with one value. */
 export interface ParamFault {
   readonly at: Position;
   /** Continues "section.key is …". */
@@ -23,6 +24,7 @@ export interface ParamFault {
   readonly help?: string | undefined;
 }
 
+/** What a value is checked with. */
 export interface ParamContext {
   /** Makes a path absolute: `~/` and what is relative to the file that says it. */
   readonly resolvePath: (path: string) => string;
@@ -32,7 +34,7 @@ type Checked = { readonly value: ParamValue } | { readonly message: string; read
 
 /** Whether it is the name of a network interface that a parameter wants, and no path. */
 export function isLinkKind(expect: NonNullable<ParamSpec['expect']>): expect is LinkKind {
-  return expect === 'interface' || expect === 'bridge' || expect === 'tap' || expect === 'macvtap';
+  return LINK_KINDS.some((kind) => kind === expect);
 }
 
 /** Checks one value against its specification. */
@@ -49,6 +51,18 @@ export function checkParam(
   if ('value' in checked) return checked;
   const slip = spec.slips && slipIn(spec.slips, node.source ?? String(node.value));
   return { faults: [{ at: node.at, ...checked, ...(slip !== undefined && { help: slip }) }] };
+}
+
+/** Checks a value that a template itself gives, such as a default. */
+export function checkGiven(spec: ParamSpec, value: Given): ReturnType<typeof checkParam> {
+  return checkParam(spec, nodeOf(value), { resolvePath: (path) => path });
+}
+
+type Given = NonNullable<ParamSpec['default']> | null;
+
+function nodeOf(value: Given): SourceNode {
+  if (typeof value === 'object' && value !== null) return { kind: 'list', at: [1, 1], items: value.map(nodeOf) };
+  return { kind: 'scalar', at: [1, 1], value };
 }
 
 /** What to write in the place of a word that is known to be written by mistake. */
@@ -79,7 +93,8 @@ export function showValue(value: unknown): string {
   return shorten(text);
 }
 
-function shorten(text: string): string {
+/** Enough of a text to know it again, for a message. */
+export function shorten(text: string): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { LINK_KINDS, PARAM_TYPES, PATH_KINDS } from './template.ts';
 
 function isExpression(text: string): boolean {
   try {
@@ -8,7 +9,6 @@ function isExpression(text: string): boolean {
   }
 }
 
-/** The shape of a device template; what its references mean is judged by `lint`. */
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'a name has small letters, digits and - only');
 /** A parameter, or a name of the machine's such as `board.isa`. */
@@ -18,30 +18,11 @@ const qemu = z.string().regex(/^>=\s*\d+(\.\d+){0,2}$/, 'as in ">=8.1"');
 const needs = z
   .strictObject({ qemu: qemu.optional(), board: name.optional(), otherwise: z.enum(['refuse', 'omit']).optional() })
   .refine(({ qemu, board }) => (qemu ?? board) !== undefined, 'it names a `qemu`, a `board` or both');
-const TYPES = [
-  'string',
-  'word',
-  'int',
-  'bool',
-  'size',
-  'path',
-  'enum',
-  'mac',
-  'pci',
-  'port',
-  'uuid',
-  'wwn',
-  'forward',
-  'list',
-] as const;
-
 const slips = z.record(z.string().refine(isExpression, 'it is no regular expression'), z.string().min(1));
-
-const expect = z.enum(['file', 'secret', 'image', 'tpm-state', 'device', 'directory', 'socket']);
 
 const param = z
   .strictObject({
-    type: z.enum(TYPES),
+    type: z.enum(PARAM_TYPES),
     summary: z.string().min(1),
     required: z.boolean().optional(),
     unless: name.optional(),
@@ -53,10 +34,10 @@ const param = z
     pattern: z.string().refine(isExpression, 'it is no regular expression').optional(),
     'power-of-two': z.literal(true).optional(),
     'no-less-than': name.optional(),
-    of: z.union([z.array(z.union([z.string(), z.number(), z.boolean()])).min(1), z.enum(TYPES)]).optional(),
+    of: z.union([z.array(scalar).min(1), z.enum(PARAM_TYPES)]).optional(),
     min: z.number().optional(),
     max: z.number().optional(),
-    expect: z.union([expect, z.enum(['interface', 'bridge', 'tap', 'macvtap'])]).optional(),
+    expect: z.enum([...PATH_KINDS, ...LINK_KINDS]).optional(),
     access: z.enum(['read', 'write']).optional(),
     needs: z
       .record(
@@ -150,6 +131,7 @@ const emit = z
     '`needs` is as in { qemu: ">=8.1" }',
   );
 
+/** The shape of a template of a device, a machine or a part; what its references mean is judged by `lint`. */
 export const DEVICE_TEMPLATE = z.strictObject({
   summary: z.string().min(1),
   include: z.array(name).min(1).optional(),
@@ -169,7 +151,7 @@ export const DEVICE_TEMPLATE = z.strictObject({
     .array(
       z.strictObject({
         path: z.string(),
-        expect,
+        expect: z.enum(PATH_KINDS),
         access: z.enum(['read', 'write']).optional(),
         help: z.string().optional(),
       }),
@@ -188,6 +170,7 @@ export const DEVICE_TEMPLATE = z.strictObject({
   buses: z.record(z.string(), z.array(busMaker).min(1)).optional(),
 });
 
+/** The shape of `templates/sections.yaml`. */
 export const SECTIONS = z.record(
   name,
   z.strictObject({

@@ -2,28 +2,33 @@ import type { Origin } from '../core/origin.ts';
 import type { SourceDoc } from '../core/source.ts';
 
 /** What a value in a VM file may be; `list` holds items of one other type. */
-export type ParamType =
-  | 'string'
-  | 'word'
-  | 'int'
-  | 'bool'
-  | 'size'
-  | 'path'
-  | 'enum'
-  | 'mac'
-  | 'pci'
-  | 'port'
-  | 'uuid'
-  | 'wwn'
-  | 'forward'
-  | 'list';
+export const PARAM_TYPES = [
+  'string',
+  'word',
+  'int',
+  'bool',
+  'size',
+  'path',
+  'enum',
+  'mac',
+  'pci',
+  'port',
+  'uuid',
+  'wwn',
+  'forward',
+  'list',
+] as const;
+export type ParamType = (typeof PARAM_TYPES)[number];
 
 /** Kinds of network interfaces; any is an `interface`. */
-export type LinkKind = 'interface' | 'bridge' | 'tap' | 'macvtap';
+export const LINK_KINDS = ['interface', 'bridge', 'tap', 'macvtap'] as const;
+export type LinkKind = (typeof LINK_KINDS)[number];
 
 /** What can be at a path. */
-export type PathKind = 'file' | 'secret' | 'image' | 'tpm-state' | 'device' | 'directory' | 'socket';
+export const PATH_KINDS = ['file', 'secret', 'image', 'tpm-state', 'device', 'directory', 'socket'] as const;
+export type PathKind = (typeof PATH_KINDS)[number];
 
+/** What a parameter takes, as CONTRIBUTING.md tells. */
 export interface ParamSpec {
   readonly type: ParamType;
   readonly summary?: string;
@@ -79,6 +84,7 @@ export interface ValueNeeds {
   readonly otherwise?: string;
 }
 
+/** One QEMU option of a device. */
 export interface EmitEntry {
   readonly option: string;
   /** A map of properties, a single word, or true for a flag; strings may hold `${…}`. */
@@ -108,6 +114,7 @@ export interface CombinationEntry {
   readonly help: string;
 }
 
+/** Another device that one needs. */
 export interface RequireEntry {
   /** `<section>/<type>` */
   readonly device: string;
@@ -124,6 +131,7 @@ export interface PathEntry {
   readonly help?: string;
 }
 
+/** A program that runs beside QEMU. */
 export interface SidecarEntry {
   readonly name: string;
   /** `before-qemu`, `after-qemu`, `when-asked` (by `ezvm view`), or `${let}` giving one. */

@@ -1,8 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts';
-import { checkParam, listOf, type ParamValue, showValue, slipIn, suggestion } from '../catalog/params.ts';
+import { checkGiven, listOf, type ParamValue, showValue, slipIn, suggestion } from '../catalog/params.ts';
 import type { DeviceTemplate, ParamSpec, SectionSpec } from '../catalog/template.ts';
 import { formatSize } from '../core/size.ts';
-import type { SourceNode } from '../core/source.ts';
 import type { Findings } from './findings.ts';
 import type { DeviceSpec, SpecValue } from './spec.ts';
 import { isUnset, keyPlaceOf, Leaf, placeOf, type Tree } from './tree.ts';
@@ -189,15 +188,9 @@ export class DeviceValidator {
 
 /** The default of a parameter as a checked value; `lint` vouches that it is of its type. */
 export function defaultOf(template: DeviceTemplate, name: string, spec: ParamSpec): SpecValue {
-  const origin = template.paramOrigins[name];
-  if (spec.default === undefined || spec.default === null) return { value: null, origin, overrides: [] };
-  const checked = checkParam(spec, nodeOf(spec.default), { resolvePath: (path) => path });
-  return { value: 'value' in checked ? checked.value : null, origin, overrides: [] };
-}
-
-function nodeOf(value: NonNullable<ParamSpec['default']>): SourceNode {
-  if (typeof value === 'object') return { kind: 'list', at: [1, 1], items: value.map(nodeOf) };
-  return { kind: 'scalar', at: [1, 1], value };
+  const checked = checkGiven(spec, spec.default ?? null);
+  const value = 'value' in checked ? checked.value : null;
+  return { value, origin: template.paramOrigins[name], overrides: [] };
 }
 
 function treeIn(tree: Tree | undefined, key: string): Tree | undefined {

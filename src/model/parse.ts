@@ -1,4 +1,5 @@
 import { Composer, isAlias, isMap, isScalar, isSeq, type Node, type Pair, Parser } from 'yaml';
+import { shorten } from '../catalog/params.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import type { MapEntry, MapNode, Position, Scalar, SourceDoc, SourceNode } from '../core/source.ts';
 import { explainSyntax, findOpening, findTooDeep, positionsIn } from './syntax.ts';
@@ -100,11 +101,6 @@ function findUnreadable(text: string, file: string): Diagnostic | undefined {
       control.index,
     );
   return undefined;
-}
-
-/** Enough of a text from a file to know it again. */
-function shorten(text: string): string {
-  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
 }
 
 /** Both can be written as escapes, and neither can stand in an argument of a program. */

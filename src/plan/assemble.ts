@@ -3,7 +3,7 @@ import type { Diagnostic } from '../core/diagnostic.ts';
 import type { Origin } from '../core/origin.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { VmSpec } from '../model/spec.ts';
-import type { QemuOption, QemuVersion } from '../qemu/option.ts';
+import { ASSUMED_VERSION, type QemuOption } from '../qemu/option.ts';
 import { renderOptions } from '../qemu/render.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { assignAddresses } from './address.ts';
@@ -48,9 +48,6 @@ import {
   sessionRequirements,
 } from './requirements.ts';
 import { chooseSandbox, findRelaxations } from './sandbox.ts';
-
-/** Taken where no QEMU is installed, so that a plan can be made and read all the same. */
-const ASSUMED_VERSION: QemuVersion = { major: 10, minor: 0, micro: 0 };
 
 /**
  * Turns a spec into a plan for the host that `facts` describes: pure, so the same input gives the same plan anywhere.

@@ -3,8 +3,6 @@ import { defaultOf } from '../model/devices.ts';
 import type { DeviceSpec } from '../model/spec.ts';
 import type { PlanContext } from './device.ts';
 
-type Device = Pick<DeviceSpec, 'id' | 'section' | 'origin' | 'typeOrigin' | 'template' | 'params'>;
-
 /**
  * Judges whether the board has what a device or one of its options needs. Which board a VM has is its own choice, so what
  * it lacks is a fault of the configuration, or is left out with a warning where the template says so. What nobody asked
@@ -14,7 +12,7 @@ type Device = Pick<DeviceSpec, 'id' | 'section' | 'origin' | 'typeOrigin' | 'tem
  */
 export function boardHas(
   needs: Partial<Needs> | undefined,
-  device: Device,
+  device: DeviceSpec,
   context: PlanContext,
   what: string,
   key?: string,
@@ -36,7 +34,7 @@ export function boardHas(
   return false;
 }
 
-function helpFor({ id, section, origin, typeOrigin }: Device, { spec }: PlanContext): string {
+function helpFor({ id, section, origin, typeOrigin }: DeviceSpec, { spec }: PlanContext): string {
   const { label } = spec.minimum;
   const out = id === section ? `leave it out with \`${section}: none\`` : 'leave it out';
   return (typeOrigin ?? origin)?.file.endsWith(`os/${label}.yaml`)
@@ -45,7 +43,7 @@ function helpFor({ id, section, origin, typeOrigin }: Device, { spec }: PlanCont
 }
 
 /** Every VM has it, and nothing says anything of it that would not be so anyhow. */
-function isUnasked({ origin, typeOrigin, template, params }: Device, { defaultsFile }: PlanContext): boolean {
+function isUnasked({ origin, typeOrigin, template, params }: DeviceSpec, { defaultsFile }: PlanContext): boolean {
   const chosen = typeOrigin ?? origin;
   return (
     chosen !== undefined &&

@@ -1,8 +1,8 @@
-import type { BoardSpec, DeviceTemplate } from '../catalog/template.ts';
+import type { BoardSpec } from '../catalog/template.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import type { Origin } from '../core/origin.ts';
 import type { HostFacts } from '../host/facts.ts';
-import type { SpecValue, VmSpec } from '../model/spec.ts';
+import type { DeviceSpec, VmSpec } from '../model/spec.ts';
 import type { QemuOption, QemuValue, QemuVersion } from '../qemu/option.ts';
 import type { WantedDescriptor } from './descriptors.ts';
 import type { Login, Requirement, Step } from './plan.ts';
@@ -14,13 +14,8 @@ export interface SlotAddress {
 }
 
 /** A device on its way to becoming options. */
-export interface PlannedDevice {
-  readonly section: string;
-  readonly id: string;
-  readonly template: DeviceTemplate;
-  readonly params: { readonly [name: string]: SpecValue };
-  readonly index: number | undefined;
-  readonly origin: Origin | undefined;
+export interface PlannedDevice extends DeviceSpec {
+  /** Absent until addresses are given, and of what takes no place. */
   readonly slot?: SlotAddress;
 }
 
@@ -70,7 +65,7 @@ export function param<T>(device: PlannedDevice, name: string): T | null {
 }
 
 /** Where somebody said a parameter's value; where nobody did, so that its type's own default stands, where the device is. */
-export function saidAt({ params, template, origin }: Omit<PlannedDevice, 'slot'>, name: string): Origin | undefined {
+export function saidAt({ params, template, origin }: DeviceSpec, name: string): Origin | undefined {
   const said = params[name]?.origin;
   return said === undefined || said === template.paramOrigins[name] ? origin : said;
 }

@@ -1,3 +1,4 @@
+import { wordOf } from '../catalog/names.ts';
 import type { LetTable, ProgramEntry, SidecarEntry, When } from '../catalog/template.ts';
 import { formatSize } from '../core/size.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
@@ -12,6 +13,7 @@ type Value = QemuValue | null;
 /** Everything that `${…}` in a device template may name. */
 export type Names = { readonly [name: string]: Value };
 
+/** What the names stand for, of one device. */
 export function namesOf(device: PlannedDevice, resolved: Resolved, context: PlanContext): Names {
   const names: Record<string, Value> = {
     id: device.id,
@@ -83,11 +85,6 @@ function numberIn(addr: string | undefined): number | null {
   return addr !== undefined && /^\d+$/.test(addr) ? Number(addr) : null;
 }
 
-/** How tables and conditions spell a value: switches are `on` and `off`. */
-function wordOf(value: Value): string {
-  return value === true ? 'on' : value === false ? 'off' : String(value);
-}
-
 /** What a table or a condition asks for; a feature that the board does not list is off, and so is a section left empty. */
 function lookAt(name: string, names: Names): Value {
   if (name.startsWith('section.')) return names[name] ?? false;
@@ -100,7 +97,7 @@ export function holds(when: When | undefined, names: Names): boolean {
     const value = lookAt(name, names);
     if (wanted === 'set') return value !== null;
     if (wanted === 'unset') return value === null;
-    return (Array.isArray(wanted) ? wanted : [wanted]).some((one) => wordOf(one as Value) === wordOf(value));
+    return (Array.isArray(wanted) ? wanted : [wanted]).some((one) => wordOf(one) === wordOf(value));
   });
 }
 

@@ -1,7 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { stableMac, stableSerial } from '../core/hash.ts';
 import { defaultOf } from '../model/devices.ts';
-import type { SpecValue } from '../model/spec.ts';
+import type { DeviceSpec, SpecValue } from '../model/spec.ts';
 import type { PlanContext, PlannedDevice } from './device.ts';
 import { holds, namesOf, substituteText } from './expand.ts';
 import { gateParams } from './version-gate.ts';
@@ -37,13 +37,13 @@ export function gatherDevices(catalog: Catalog, context: PlanContext): PlannedDe
 }
 
 /** A device with the values it really gets. */
-function settleParams(device: Omit<PlannedDevice, 'slot'>, context: PlanContext): PlannedDevice {
+function settleParams(device: DeviceSpec, context: PlanContext): PlannedDevice {
   const gated = { ...device, params: gateParams(device, context) };
   return { ...gated, params: deriveParams(gated, context) };
 }
 
 /** Fills in the identifiers that a template says are made from the VM's uuid and the device's id. */
-function deriveParams(device: Omit<PlannedDevice, 'slot'>, { spec }: PlanContext): PlannedDevice['params'] {
+function deriveParams(device: DeviceSpec, { spec }: PlanContext): PlannedDevice['params'] {
   const seed = `${spec.uuid}:${device.id}`;
   return Object.fromEntries(
     Object.entries(device.params).map(([name, given]): [string, SpecValue] => {

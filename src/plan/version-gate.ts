@@ -1,11 +1,9 @@
-import type { ParamValue } from '../catalog/params.ts';
+import { wordOf } from '../catalog/names.ts';
 import type { Needs } from '../catalog/template.ts';
 import type { DeviceSpec, SpecValue } from '../model/spec.ts';
 import { compareVersions, formatVersion, parseVersion } from '../qemu/option.ts';
 import { boardHas } from './board-gate.ts';
 import type { PlanContext } from './device.ts';
-
-type Device = Pick<DeviceSpec, 'id' | 'section' | 'origin' | 'template' | 'params'>;
 
 /**
  * Judges whether this QEMU has what a device or one of its options needs. What is `omitted` has been noted; for what is
@@ -29,28 +27,20 @@ export function judgeNeeds(
 }
 
 /** A device's values as this QEMU can have them: what it is too old for is refused, unset or replaced, as the template says. */
-export function gateParams(device: Device, context: PlanContext): Device['params'] {
+export function gateParams(device: DeviceSpec, context: PlanContext): DeviceSpec['params'] {
   return Object.fromEntries(
     Object.entries(device.params).map(([name, given]) => [name, gateValue(device, name, given, context)]),
   );
 }
 
-function gateValue(device: Device, name: string, given: SpecValue, context: PlanContext): SpecValue {
+function gateValue(device: DeviceSpec, name: string, given: SpecValue, context: PlanContext): SpecValue {
   const { needs = {}, type } = device.template.params[name] ?? {};
-  const word = type === 'enum' ? String(given.value) : type === 'bool' ? switchOf(given.value) : 'set';
+  const word = type === 'enum' || type === 'bool' ? wordOf(given.value) : 'set';
   const gate = given.value === null ? undefined : needs[word];
   const shown = word === 'set' ? name : `${name} ${word}`;
   const origin = given.origin ?? device.origin;
-  if (
-    !boardHas(
-      gate?.board === undefined ? undefined : { board: gate.board },
-      { ...device, origin },
-      context,
-      shown,
-      name,
-    )
-  )
-    return given;
+  const board = gate?.board === undefined ? undefined : { board: gate.board };
+  if (!boardHas(board, { ...device, origin }, context, shown, name)) return given;
   const message = gate?.qemu === undefined ? undefined : lackOf(gate.qemu, `${device.id}: ${shown}`, context);
   if (message === undefined) return given;
   const { otherwise = 'refuse' } = gate ?? {};
@@ -61,10 +51,6 @@ function gateValue(device: Device, name: string, given: SpecValue, context: Plan
   noteLack(context, otherwise === 'omit' ? `${message}; left out` : `${message}; it gets ${otherwise} instead`, origin);
   const value = otherwise === 'omit' ? null : type === 'bool' ? otherwise === 'on' : otherwise;
   return { ...given, value };
-}
-
-function switchOf(value: ParamValue): string {
-  return value === true ? 'on' : 'off';
 }
 
 /** What to say where this QEMU is older than `qemu` (`>=8.1`) wants. */

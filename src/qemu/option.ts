@@ -3,6 +3,7 @@ import type { Origin } from '../core/origin.ts';
 /** A property value of a QEMU option. `size` and `int` are numbers, switches are booleans; what is too large for a number is `{ u64: '0x…' }`. */
 export type QemuValue = string | number | boolean | readonly QemuValue[] | { readonly [key: string]: QemuValue };
 
+/** The properties of an option, by name. */
 export type QemuProps = { readonly [key: string]: QemuValue };
 
 /**
@@ -27,6 +28,9 @@ export interface QemuVersion {
   readonly micro: number;
 }
 
+/** Taken where no QEMU is installed, so that a plan can be made and read all the same. */
+export const ASSUMED_VERSION: QemuVersion = { major: 10, minor: 0, micro: 0 };
+
 /** -1, 0 or 1; `micro` counts. */
 export function compareVersions(a: QemuVersion, b: QemuVersion): number {
   return Math.sign(a.major - b.major || a.minor - b.minor || a.micro - b.micro);
@@ -38,6 +42,7 @@ export function parseVersion(text: string): QemuVersion | undefined {
   return match ? { major: Number(match[1]), minor: Number(match[2] ?? 0), micro: Number(match[3] ?? 0) } : undefined;
 }
 
+/** All three numbers: `8.1.0`. */
 export function formatVersion(version: QemuVersion): string {
   return `${version.major}.${version.minor}.${version.micro}`;
 }

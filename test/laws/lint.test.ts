@@ -229,6 +229,16 @@ describe('L1 to L4: every template means something', () => {
     ],
     ['a part that is not there', 'summary: x\ninclude: [network-cart]', '2:11 there is no part network-cart'],
     ['a resolver that is not there', 'summary: x\nresolver: magic\nemit: []', '2:1 there is no resolver magic'],
+    [
+      'a value for a board that is not there',
+      'summary: x\nparams:\n  a: { type: bool, summary: y, needs: { on: { board: isaa } } }',
+      '3:41 needs: no board has isaa',
+    ],
+    [
+      'an option for a board that is not there',
+      'summary: x\nemit:\n  - device: { driver: a }\n    needs: { board: isaa }',
+      '3:5 needs: no board has isaa',
+    ],
   ])('is broken by %s', (_, text, fault) => {
     const path = 'devices/gpu/wrong.yaml';
     const { doc, diagnostics } = parse(text, `templates/${path}`);

@@ -1,4 +1,6 @@
-import { shellQuote } from '../../core/quote.ts';
+import { EXIT } from '../../core/diagnostic.ts';
+import { shellJoin } from '../../core/quote.ts';
+import { ASSUMED_VERSION } from '../../qemu/option.ts';
 import { renderOption } from '../../qemu/render.ts';
 import { makePlan, type Planned } from '../pipeline.ts';
 import { printable } from '../print/diagnostics.ts';
@@ -22,20 +24,19 @@ export const verb: Verb = {
     if (flags['json']) {
       const sidecars = planned.plan.sidecars.map(({ name, argv, when }) => ({ name, argv, when }));
       context.out(`${JSON.stringify({ qemu: lines.flat(), sidecars }, undefined, 2)}\n`);
-    } else context.out(`${lines.map((words) => words.map(shellQuote).join(' ')).join(' \\\n  ')}\n`);
+    } else context.out(`${lines.map(shellJoin).join(' \\\n  ')}\n`);
     for (const { fd, path, type } of planned.plan.qemu.descriptors.filter(({ fdset }) => !fdset))
       context.err(
         type === 'tap'
           ? `QEMU wants a tap on the bridge ${path} as its descriptor ${fd}\n`
           : `QEMU wants ${printable(path)} open as its descriptor ${fd}\n`,
       );
-    return 0;
+    return EXIT.ok;
   },
 };
 
 /** The program, then the words of each option. */
 function linesOf({ plan, facts }: Planned, style: 'json' | 'keyval'): readonly (readonly string[])[] {
-  // Where no QEMU is known, the plan was rendered for the version it assumes; key=value suits them all.
-  const version = facts.qemu?.version ?? { major: 10, minor: 0, micro: 0 };
+  const version = facts.qemu?.version ?? ASSUMED_VERSION;
   return [[plan.qemu.argv[0] ?? ''], ...plan.qemu.options.map((option) => renderOption(option, style, version))];
 }

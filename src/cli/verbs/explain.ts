@@ -4,6 +4,7 @@ import { formatOrigin, type Origin } from '../../core/origin.ts';
 import { shellJoin } from '../../core/quote.ts';
 import { formatSize } from '../../core/size.ts';
 import { isUnset, Leaf, type Tree } from '../../model/tree.ts';
+import { ASSUMED_VERSION } from '../../qemu/option.ts';
 import { renderOption } from '../../qemu/render.ts';
 import { loadModel, type Model, planModel, questionsOf } from '../model.ts';
 import { findFacts, type Planned } from '../pipeline.ts';
@@ -102,7 +103,7 @@ function leafAt(tree: Tree, path: readonly string[]): Leaf | undefined {
 }
 
 function explainOptions({ plan, facts }: Planned): ExplainedOption[] {
-  const version = facts.qemu?.version ?? { major: 10, minor: 0, micro: 0 };
+  const version = facts.qemu?.version ?? ASSUMED_VERSION;
   return plan.qemu.options.map((option) => ({
     option: shellJoin(renderOption(option, 'keyval', version)),
     from: place(option.origin),

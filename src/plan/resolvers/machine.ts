@@ -1,13 +1,14 @@
 import type { BoardSpec } from '../../catalog/template.ts';
-import { compareVersions, formatVersion, parseVersion } from '../../qemu/option.ts';
+import { ASSUMED_VERSION, compareVersions, formatVersion, parseVersion } from '../../qemu/option.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
 
 /** The whole name of a board's newest version, such as pc-q35-10.0, also where no QEMU is there to say. */
 export function newestOf({ name, family }: BoardSpec, { facts }: Pick<PlanContext, 'facts'>): string {
-  return facts.qemu?.machines[name] ?? (family === undefined ? name : `${family}-10.0`);
+  const { major, minor } = ASSUMED_VERSION;
+  return facts.qemu?.machines[name] ?? (family === undefined ? name : `${family}-${major}.${minor}`);
 }
 
-/** Needs code because the accelerator is chosen by what the host can do. */
+/** Needs code because the versions that a board has are told by QEMU, and ARM's interrupt controller by counting processors. */
 export function resolveMachine(device: PlannedDevice, context: PlanContext): Resolved {
   const { qemu } = context.facts;
   const version = param<string>(device, 'version');
@@ -47,7 +48,7 @@ export function resolveMachine(device: PlannedDevice, context: PlanContext): Res
       origin: device.params['version']?.origin ?? device.origin,
       help: 'leave out `machine.version` to get its newest',
     });
-  return { values: { type, accel: context.accel, 'gic-version': gicVersion(device, context) } };
+  return { values: { type, 'gic-version': gicVersion(device, context) } };
 }
 
 /** Of ARM's boards: the oldest interrupt controller, which QEMU may choose by itself, serves eight processors. */
