@@ -69,6 +69,7 @@ udevadm udev systemd-udev systemd
 /usr/lib/systemd/systemd-networkd,/lib/systemd/systemd-networkd systemd systemd-networkd systemd
 lvm lvm2 lvm2 lvm2
 sudo sudo sudo sudo
+keyctl keyutils keyutils keyutils
 doas opendoas opendoas opendoas
 END
 }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { findOwners } from '../admin/owner.ts';
@@ -20,6 +20,7 @@ import type { Flags } from './verb.ts';
 
 const SETPRIV = '/usr/bin/setpriv';
 const PRLIMIT = '/usr/bin/prlimit';
+const KEYCTL = '/usr/bin/keyctl';
 
 /** Of root's own settings, whatever the environment says: it may come from the one who called sudo. */
 const ROOTS_ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' };
@@ -163,6 +164,7 @@ async function become(
   const limit = start.locked === undefined ? [] : [PRLIMIT, `--memlock=${start.locked}:${start.locked}`];
   const [program = '', ...args] = [
     ...limit,
+    ...ownKeyring(),
     SETPRIV,
     `--reuid=${target.uid}`,
     `--regid=${target.gid}`,
@@ -188,7 +190,7 @@ async function become(
     // Who has the terminal open reads what root types.
     stdio: [typed ? 'pipe' : 'ignore', 'pipe', 'pipe', ...start.handed.map(({ from }) => from)],
   });
-  relayOutput(child, context);
+  relayOutput(child, { out: context.out, err: untilKeyring(context.err) });
   // The child is the one that knows what to do; once it is gone, what it left behind need not be waited for.
   const pass = (signal: NodeJS.Signals): void => {
     if (child.kill(signal)) return;
@@ -203,6 +205,26 @@ async function become(
   if (!child.stdin) return ended;
   relayInput(child.stdin);
   return ended.finally(closeInput);
+}
+
+/**
+ * The words that give a program an empty session keyring. With root's own, whoever takes over a program of the user's, such
+ * as QEMU, could read root's keys: what holds them is inherited, whoever one becomes.
+ */
+function ownKeyring(): readonly string[] {
+  const words = [KEYCTL, 'session', '-'];
+  // A container may forbid keyrings altogether.
+  const isPossible = existsSync(KEYCTL) && spawnSync(KEYCTL, [...words.slice(1), '/bin/true']).status === 0;
+  return isPossible ? words : [];
+}
+
+/** Leaves out what keyctl says of it, which it does before anybody else. */
+function untilKeyring(err: CliContext['err']): CliContext['err'] {
+  let said = false;
+  return (text) => {
+    err(said ? text : text.replace(/^Joined session keyring: \d+\n/, ''));
+    said = true;
+  };
 }
 
 /** What a login of the target would have, and how its desktop is found; of root's environment only what shows texts. */

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { writeGuestDisk } from '../guests/boot-sector.ts';
@@ -54,6 +54,31 @@ describe.skipIf(MISSING !== undefined)(`sudo ezvm${MISSING ? ` (left out: ${MISS
     const pid = qemuPid();
     expect(readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))).not.toContain(secret);
   });
+
+  const keys = spawnSync('keyctl', ['session', '-', 'true']).status === 0;
+  it.skipIf(!keys)(
+    `hands over no keys of root’s session${keys ? '' : ' (left out: keyctl can make no keyring here)'}`,
+    () => {
+      const told = join(alice.home, 'told');
+      const program = town.built.write(
+        join(alice.home, 'qemu'),
+        `#!/bin/sh\nkeyctl search @s user ${town.group} >>${told} 2>&1\nexec qemu-system-x86_64 "$@"\n`,
+      );
+      chmodSync(program, 0o755);
+      const settings = town.built.write(join(alice.home, '.config/ezvm/ezvm.yaml'), `qemu: ${program}\n`);
+      onTestFinished(() => rmSync(settings));
+      town.as(alice, ['touch', told]);
+      const words = town.ezvm('start', town.rootsFile('vm.yaml', vmFile()));
+      const shell = 'keyctl add user "$0" secret @s >/dev/null; exec "$@"';
+      const { status, stderr } = spawnSync('keyctl', ['session', '-', 'sh', '-c', shell, town.group, ...words], {
+        env: { ...town.built.env, SUDO_UID: String(alice.uid) },
+        encoding: 'utf8',
+      });
+      expect(status, stderr).toBe(0);
+      expect(stderr.match(/Joined session keyring/g)).toHaveLength(1);
+      expect(readFileSync(told, 'utf8')).toMatch(/^(keyctl_search: .*not available\n)+$/);
+    },
+  );
 
   it('gives QEMU the variables of its user’s login and none of root’s', () => {
     const words = ['start', town.rootsFile('vm.yaml', vmFile())];
