@@ -51,7 +51,7 @@ export function ticksNow(): number {
 /** What tells a process started by a launcher that died before it could write the number down. */
 export interface SpawnIntent {
   readonly argv: readonly string[];
-  /** Words before it: a program that then becomes the one wanted. */
+  /** Words before it: programs that then become the one wanted, or start it. */
   readonly wrapper?: readonly string[];
   /** `ticksNow()` before the spawn. */
   readonly since: number;
@@ -65,11 +65,13 @@ export interface SpawnIntent {
  */
 export function findSpawned(intents: readonly SpawnIntent[]): ProcessIdentity[] {
   if (!HAS_PROC || intents.length === 0) return [];
-  const wanted = intents.flatMap((intent) =>
-    [intent.argv, [...(intent.wrapper ?? []), ...intent.argv]].map((argv) => ({
-      ...intent,
-      isWrapped: argv !== intent.argv,
-      cmdline: `${argv.join('\0')}\0`,
+  const wanted = intents.flatMap(({ argv, wrapper = [], since, session }) =>
+    // A wrapper may itself become another one first.
+    [...wrapper, ''].map((_, begun) => ({
+      since,
+      session,
+      isWrapped: begun < wrapper.length,
+      cmdline: `${[...wrapper.slice(begun), ...argv].join('\0')}\0`,
     })),
   );
   const found: ProcessIdentity[] = [];

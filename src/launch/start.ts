@@ -5,7 +5,7 @@ import type { Plan } from '../plan/plan.ts';
 import type { QmpClient } from '../qemu/qmp.ts';
 import { type Child, type ChildOptions, startChild } from './child.ts';
 import type { Interruption } from './interruption.ts';
-import { startWatched } from './watched.ts';
+import { startWatched, watcherWords } from './watched.ts';
 
 /** Is told the name of each moment of a start between two changes; tests use it to kill ezvm there. */
 export type OnStep = (moment: string) => void | Promise<void>;
@@ -53,7 +53,7 @@ export async function startRecorded(
 ): Promise<Child> {
   await start.step(`${name}: intend`);
   start.interruption.check();
-  const { wrapper = [] } = options;
+  const wrapper = [...(options.wrapper ?? []), ...(end === undefined ? [] : watcherWords())];
   start.journal.record({ change: 'spawn', name, argv, wrapper, since: ticksNow() });
   await start.step(`${name}: spawn`);
   // Our lock's descriptor is open in the child until it execs, so a recovery cannot look for it before it can be found.

@@ -20,6 +20,11 @@ status=$?
 echo $! $status
 exit $status`;
 
+/** The words before a command line that has such a parent; the program gets a session of its own, to be ended with what it has started. */
+export function watcherWords(): readonly string[] {
+  return ['/bin/sh', '-c', WATCHER, 'ezvm-watch', findUtility('setsid')];
+}
+
 /**
  * Starts a program as `startChild` does, under a shell that writes to the file `end` how it ended, whether or not ezvm is
  * there by then. Until `begin` it waits, and ends if ezvm does: it can be noted before it does anything.
@@ -34,8 +39,7 @@ export async function startWatched(
   const [program = ''] = argv;
   refuseUnexecutable(program);
   const output = openEnd(end);
-  // A session of the program's own, so that it is ended with what it has started, and the watcher is not.
-  const words = ['/bin/sh', '-c', WATCHER, 'ezvm-watch', findUtility('setsid'), ...argv];
+  const words = [...watcherWords(), ...argv];
   const watcher = await startChild(name, words, { ...options, channel: true, output }).finally(() => closeSync(output));
   const { channel } = watcher;
   if (!channel) throw new Error('the watcher has no channel');

@@ -198,7 +198,7 @@ for (const one of CASES)
           (await statusOf('vm', running.vm.runDir)).sidecars[0];
         await until('what became of it', async () => (await sidecar())?.reason !== undefined);
         expect(await sidecar()).toMatchObject({ name, alive: false, reason: `was killed by ${signal}` });
-        expect(lab.processes().filter(({ argv }) => argv[3] === 'ezvm-watch')).toEqual([]);
+        await until('the end of its watcher', () => lab.processes().every(({ argv }) => argv[3] !== 'ezvm-watch'));
         await stop(running.vm, { force: true });
         expectNothingLeft(running);
       },

@@ -87,9 +87,9 @@ describe('a sidecar that ends when its ezvm has gone on', () => {
   it('is ended by stop with what it has started', async () => {
     const plan = withViewer('sleep 600 & sh -c "sleep 600; : $1"; :');
     await launch(plan);
-    expect(lab.processes().length).toBeGreaterThan(2);
+    await until('what it starts', () => lab.processes().some(({ argv }) => argv[2]?.startsWith('sleep 600; :')));
     await stop(plan.vm, { force: true });
-    expect(lab.leftovers()).toEqual([]);
+    await until('the end of all', () => lab.leftovers().length === 0);
   });
 
   it('and is stopped has not ended', async () => {
