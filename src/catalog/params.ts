@@ -139,7 +139,7 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
       return /^\d+$/.test(written)
         ? {
             message: `${written} bytes; ${expected(spec)} is wanted`,
-            help: 'a bare number is bytes: give a unit, such as 4G',
+            help: `a bare number is bytes: ${Number(written) >= 16 ? `write ${written}M` : `write ${written}G`}`,
           }
         : { message: `${written}; ${expected(spec)} is wanted` };
     }
@@ -155,9 +155,12 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
   enum(node, spec) {
     const values = (spec.of ?? []) as readonly string[];
     // YAML reads `off` as text but `false` as a boolean; both mean the same to whoever writes them.
-    const word = node.value === true ? 'on' : node.value === false ? 'off' : (node.source ?? String(node.value));
+    const { value } = CHECKS.bool(node, spec, { resolvePath: String }) as { value?: boolean };
+    const written = node.source ?? String(node.value);
+    const word = value === undefined || values.includes(written) ? written : value ? 'on' : 'off';
     if (values.includes(word)) return { value: word };
-    return { message: `${showValue(node.value)}; use ${listOf(values)}`, help: suggestion(word, values) ?? spec.help };
+    const help = suggestion(written.toLowerCase(), values) ?? spec.help;
+    return { message: `${showValue(node.value)}; use ${listOf(values)}`, help };
   },
   mac(node, spec) {
     // Windows and some labels write it with hyphens; so does QEMU take it.

@@ -1,7 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { KEYS, keysOf, topKeys } from '../catalog/keys.ts';
-import { checkParam, type ParamContext, showValue, suggestion } from '../catalog/params.ts';
-import type { ParamSpec } from '../catalog/template.ts';
+import { checkParam, type ParamContext, showValue, slipIn, suggestion } from '../catalog/params.ts';
+import type { ParamSpec, Slips } from '../catalog/template.ts';
 import { isVmName } from '../catalog/vm-name.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { stableUuid } from '../core/hash.ts';
@@ -85,17 +85,27 @@ const MAX_UNKNOWN = 100;
 
 function checkKeys(layer: Layer, catalog: Catalog, report: Findings['report']): void {
   const known = [...sectionNames(catalog), ...topKeys(layer.isTemplate)];
-  const elsewhere = [...catalog.sections, ...Object.entries(KEYS).map(([name, { also }]) => ({ name, also }))];
+  const keys = Object.entries(KEYS).map(([name, { also }]): Elsewhere => ({ name, also }));
+  const elsewhere: Elsewhere[] = [...catalog.sections, ...keys];
   const unknown = layer.doc.root.entries.filter(({ key }) => !known.includes(key));
-  for (const { key, at } of unknown.slice(0, MAX_UNKNOWN))
+  for (const { key, at, node } of unknown.slice(0, MAX_UNKNOWN)) {
+    const meant = elsewhere.find(({ also }) => also?.includes(key));
+    // What stands there may be called otherwise as well: `bios: seabios`.
+    const slip = node.kind === 'scalar' && meant?.slips && slipIn(meant.slips, String(node.value));
     report({
       code: 'key-unknown',
       message: `there is no section ${showValue(key)}`,
       origin: originOf(layer.doc, at),
-      help:
-        suggestion(elsewhere.find(({ also }) => also?.includes(key))?.name ?? key, known) ??
-        `known are ${known.join(' ')}`,
+      help: slip || (suggestion(meant?.name ?? key, known) ?? `known are ${known.join(' ')}`),
     });
+  }
+}
+
+/** Something that is called otherwise elsewhere. */
+interface Elsewhere {
+  readonly name: string;
+  readonly also?: readonly string[] | undefined;
+  readonly slips?: Slips;
 }
 
 function sectionNames(catalog: Catalog): string[] {

@@ -109,11 +109,7 @@ describe('a parameter', () => {
     [SIZE, '16G', 16 * 2 ** 30],
     [SIZE, '1.5G', 1.5 * 2 ** 30],
     [SIZE, '2097152', 2 ** 21],
-    [
-      SIZE,
-      '16',
-      '! 16 bytes; a size such as 512M or 16G, at least 1M, is wanted (a bare number is bytes: give a unit, such as 4G)',
-    ],
+    [SIZE, '16', '! 16 bytes; a size such as 512M or 16G, at least 1M, is wanted (a bare number is bytes: write 16M)'],
     [SIZE, 'lots', '! "lots"; a size such as 512M or 16G, at least 1M, is wanted'],
     [SIZE, '-4G', '! "-4G"; a size such as 512M or 16G, at least 1M, is wanted'],
     [SIZE, '1e9', '! 1e9; a size such as 512M or 16G, at least 1M, is wanted'],
@@ -132,7 +128,8 @@ describe('a parameter', () => {
     [BUS, 'constructor', '! "constructor"; use virtio, scsi, sata or off'],
 
     [{ type: 'mac' }, 'BC:24:11:3A:21:B7', 'bc:24:11:3a:21:b7'],
-    [{ type: 'mac' }, 'bc-24-11-3a-21-b7', '! "bc-24-11-3a-21-b7"; a MAC address such as 52:54:00:12:34:56 is wanted'],
+    [{ type: 'mac' }, 'bc-24-11-3a-21-b7', 'bc:24:11:3a:21:b7'],
+    [{ type: 'mac' }, 'bc24.113a.21b7', '! "bc24.113a.21b7"; a MAC address such as 52:54:00:12:34:56 is wanted'],
     [{ type: 'mac' }, 'BC:24:11:3A:21', '! "BC:24:11:3A:21"; a MAC address such as 52:54:00:12:34:56 is wanted'],
     [
       { type: 'mac' },
@@ -159,7 +156,16 @@ describe('a parameter', () => {
     [{ type: 'port' }, '65536', '! 65536; a port number from 1 to 65535 is wanted'],
 
     [{ type: 'uuid' }, '04D064C3-66a1-4aa7-9589-f8b3ecf91cd7', '04d064c3-66a1-4aa7-9589-f8b3ecf91cd7'],
-    [{ type: 'uuid' }, '04d064c3', '! "04d064c3"; a UUID such as 04d064c3-66a1-4aa7-9589-f8b3ecf91cd7 is wanted'],
+    [
+      { type: 'uuid' },
+      '04d064c3',
+      '! "04d064c3"; a UUID such as 04d064c3-66a1-4aa7-9589-f8b3ecf91cd7 is wanted (uuidgen makes one)',
+    ],
+    [
+      { type: 'uuid' },
+      '"{04D064C3-66A1-4AA7-9589-F8B3ECF91CD7}"',
+      '! "{04D064C3-66A1-4AA7-9589-F8B3ECF91CD7}"; a UUID such as 04d064c3-66a1-4aa7-9589-f8b3ecf91cd7 is wanted (write 04D064C3-66A1-4AA7-9589-F8B3ECF91CD7)',
+    ],
 
     [{ type: 'forward' }, '"2222:22"', { str: 'tcp:127.0.0.1:2222-:22' }],
     [{ type: 'forward' }, '2222:22', { str: 'tcp:127.0.0.1:2222-:22' }],

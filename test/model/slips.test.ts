@@ -30,7 +30,11 @@ describe('what people write by mistake', () => {
     ['ram: 4G', 'did you mean memory?'],
     ['net: user', 'did you mean network?'],
     ['vga: std', 'did you mean gpu?'],
-    ['bios: seabios', 'did you mean firmware?'],
+    ['bios: seabios', 'write `firmware: bios`'],
+    ['vga: vmware', 'write `gpu: vmware-svga`'],
+    ['audio: pulseaudio', 'the type is the card; write `audio: { backend: pa }`'],
+    ['memory: 4096', 'a bare number is bytes: write 4096M'],
+    ['disks: [{ file: a.raw, format: RAW }]', 'did you mean raw?'],
     ['iso: debian.iso', 'did you mean disks?'],
     ['os: linux', 'did you mean template?'],
   ])('in %j is told in right words', (vm, help) => {
