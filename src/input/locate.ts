@@ -62,7 +62,9 @@ function found(path: string, cwd: string): VmPath {
       'file-wrong',
       `${path} is ${stat.isDirectory() ? 'a directory' : 'no ordinary file'}; a VM file is wanted`,
     );
-  return { shown: path, absolute, stem: basename(absolute).replace(ENDING, '') };
+  // The package's own templates are shown so, and what a VM file says must never pass for what ezvm chose.
+  const shown = path.startsWith('templates/') ? `./${path}` : path;
+  return { shown, absolute, stem: basename(absolute).replace(ENDING, '') };
 }
 
 /** VM files that `locate` would find by name, nearest first; one that hides another is listed alone. */

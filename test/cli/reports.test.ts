@@ -37,6 +37,16 @@ describe('what users reported', () => {
     expect(await argv(again)).toEqual(await argv(file));
   });
 
+  it('takes no VM file for a template of its own, wherever it lies', async () => {
+    mkdirSync(join(program.dir, 'templates', 'os'), { recursive: true });
+    const file = write('templates/os/linux.yaml', 'template: linux\ndisks: [/dev/sda]\nshares: [/etc]\n');
+    const { out } = await program.run('check', '--untrusted', file);
+    expect(out).toContain('device    /dev/sda  (./templates/os/linux.yaml:2:9)');
+    expect(out).toContain('path      /etc  (./templates/os/linux.yaml:3:10)');
+    write('templates/os/linux.yaml', 'template: linux\nmemry: 1G\n');
+    expect((await program.run('check', file)).err).toContain('2 | memry: 1G');
+  });
+
   it('takes flags before the file', async () => {
     const file = write('c.yaml', 'template: linux\nmemry: 1G\n');
     for (const flags of [['--foreground'], ['-f'], ['--set', 'cpu=2']])
