@@ -64,8 +64,13 @@ export function param<T>(device: PlannedDevice, name: string): T | null {
   return (device.params[name]?.value ?? null) as T | null;
 }
 
-/** Where somebody said a parameter's value; where nobody did, so that its type's own default stands, where the device is. */
-export function saidAt({ params, template, origin }: DeviceSpec, name: string): Origin | undefined {
+/** Whether somebody said a parameter's value; else its type's own default stands. */
+export function isSaid({ params, template }: DeviceSpec, name: string): boolean {
   const said = params[name]?.origin;
-  return said === undefined || said === template.paramOrigins[name] ? origin : said;
+  return said !== undefined && said !== template.paramOrigins[name];
+}
+
+/** What to blame for a parameter's value: the place where somebody said it; where nobody did, that of the device. */
+export function saidAt(device: DeviceSpec, name: string): Origin | undefined {
+  return isSaid(device, name) ? device.params[name]?.origin : device.origin;
 }

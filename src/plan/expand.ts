@@ -3,7 +3,7 @@ import type { LetTable, ProgramEntry, SidecarEntry, When } from '../catalog/temp
 import { formatSize } from '../core/size.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
 import { boardHas } from './board-gate.ts';
-import { type PlanContext, type PlannedDevice, param, type Resolved } from './device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from './device.ts';
 import { drawsWithGl, hasGl } from './gl.ts';
 import type { Claim, Sidecar } from './plan.ts';
 import { judgeNeeds } from './version-gate.ts';
@@ -226,7 +226,7 @@ function emitSidecar(entry: SidecarEntry, device: PlannedDevice, names: Names, c
         says,
         message: text(message),
         ...(help !== undefined && { help: text(help) }),
-        origin: device.params[key]?.origin ?? device.origin,
+        origin: saidAt(device, key),
       })),
     }),
     origin: device.origin,

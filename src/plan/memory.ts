@@ -1,7 +1,7 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { formatSize, parseSize } from '../core/size.ts';
 import type { QemuOption, QemuProps } from '../qemu/option.ts';
-import { type PlannedDevice, param } from './device.ts';
+import { type PlannedDevice, param, saidAt } from './device.ts';
 import type { Requirement, RequirementOf } from './plan.ts';
 
 /** Memory back-ends that the machine or its nodes use, with their sizes. */
@@ -77,7 +77,7 @@ export function findBrokenPages(
         severity: 'error',
         code: 'combination-refused',
         message: `${device.id}.${name} is ${formatSize(bytes)}; QEMU wants a multiple of ${formatSize(step)} here`,
-        origin: device.params[name]?.origin ?? device.origin,
+        origin: saidAt(device, name),
         help: `the nearest are ${nearest.join(' and ')}`,
       });
     }
@@ -94,7 +94,7 @@ export function findPlugFaults(devices: readonly PlannedDevice[], report: (diagn
       severity: 'error',
       code: 'combination-refused',
       message,
-      origin: device.params[name]?.origin ?? device.origin,
+      origin: saidAt(device, name),
       help,
     });
   if (slots && !max) fault('slots', 'memory.slots is given without memory.max', 'say how much there may be in all');

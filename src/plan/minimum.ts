@@ -1,5 +1,5 @@
 import { formatSize } from '../core/size.ts';
-import { type PlanContext, param } from './device.ts';
+import { type PlanContext, param, saidAt } from './device.ts';
 
 /** Warns of less memory or fewer cores than the guest's maker asks for, and requires that the host has the memory. */
 export function warnOfMinimum({ spec, devices, note, require }: PlanContext): void {
@@ -8,13 +8,13 @@ export function warnOfMinimum({ spec, devices, note, require }: PlanContext): vo
   const cpu = devices.find((device) => device.section === 'cpu');
   const bytes = ram && param<number>(ram, 'size');
   if (ram && bytes) {
-    require({ kind: 'memory', bytes, origin: ram.params['size']?.origin });
+    require({ kind: 'memory', bytes, origin: saidAt(ram, 'size') });
     if (memory !== undefined && bytes < memory)
       note({
         severity: 'warning',
         code: 'memory-small',
         message: `${label} asks for ${formatSize(memory)} of memory at least; this VM has ${formatSize(bytes)}`,
-        origin: ram.params['size']?.origin,
+        origin: saidAt(ram, 'size'),
       });
   }
   const count = (cpu && param<number>(cpu, 'cores')) ?? 1;
@@ -23,6 +23,6 @@ export function warnOfMinimum({ spec, devices, note, require }: PlanContext): vo
       severity: 'warning',
       code: 'cores-few',
       message: `${label} asks for ${cores} cores at least; this VM has ${count}`,
-      origin: cpu.params['cores']?.origin,
+      origin: saidAt(cpu, 'cores'),
     });
 }

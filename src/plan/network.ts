@@ -145,7 +145,7 @@ export function findOutsiders(devices: readonly PlannedDevice[], report: (diagno
         severity: 'error',
         code: 'combination-refused',
         message: `${device.id}.${key} is ${address}, which is not in the network ${net}`,
-        origin: device.params[key]?.origin ?? device.origin,
+        origin: saidAt(device, key),
         help: param(device, 'net') === null ? 'give its network as `net:`' : 'choose an address of that network',
       });
     }
@@ -184,7 +184,7 @@ export function findSharedAddresses(devices: readonly PlannedDevice[], report: (
         said === undefined
           ? `${device.id}.net is ${net}, which is too small for a router, a name server and a guest`
           : `${device.id}.${said} is ${param(device, said)}, ${said === clash[0] ? clash[2] : `where ${clash[0]} is as well`}`,
-      origin: device.params[said ?? 'net']?.origin ?? device.origin,
+      origin: saidAt(device, said ?? 'net'),
       help:
         said === undefined ? 'choose a larger one, such as 192.168.76.0/24' : 'choose another address of that network',
     });

@@ -1,5 +1,5 @@
 import { compareVersions } from '../../qemu/option.ts';
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 
 /** Needs code because the right sound back-end follows from the display, the session and what QEMU was built with. */
 export function resolveAudio(device: PlannedDevice, context: PlanContext): Resolved {
@@ -11,7 +11,7 @@ export function resolveAudio(device: PlannedDevice, context: PlanContext): Resol
       code: 'combination-refused',
       message: `${device.id}.backend is ${asked}, and ${message}`,
       help,
-      origin: device.params['backend']?.origin ?? device.origin,
+      origin: saidAt(device, 'backend'),
     });
   if (asked === 'spice' && !hasSpice(context))
     fault('there is no SPICE server', 'add `display: spice` or a `spice:` section, or choose another backend');
@@ -21,7 +21,7 @@ export function resolveAudio(device: PlannedDevice, context: PlanContext): Resol
       code: 'sound-missing',
       message: `${device.id}.backend is ${asked}, and your session has no such sound server; QEMU does not start without it`,
       help: 'leave out the backend for one that is there, or write `audio: none`',
-      origin: device.params['backend']?.origin ?? device.origin,
+      origin: saidAt(device, 'backend'),
     });
   // The display names it, and QEMU takes no other there.
   if (backend !== 'dbus' && device.section === 'audio' && devices.some(isOnBus))

@@ -1,11 +1,11 @@
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 import { bridgeLine, helpByHelper, makesTaps } from '../helper.ts';
 
 /** Needs code because it depends on the host who puts the VM on the bridge: ezvm's helper with a tap, or QEMU by a helper of its own. */
 export function resolveBridge(device: PlannedDevice, context: PlanContext): Resolved {
   const bridge = param<string>(device, 'bridge') ?? '';
   const wantsVhost = param<boolean>(device, 'vhost') === true;
-  const origin = device.params['bridge']?.origin ?? device.origin;
+  const origin = saidAt(device, 'bridge');
   if (!makesTaps(context)) {
     if (wantsVhost) refuseVhost(device, bridge, context);
     return { values: { type: 'bridge', br: bridge, fd: null, vhost: null, vhostfd: null } };
@@ -24,6 +24,6 @@ function refuseVhost(device: PlannedDevice, bridge: string, { facts, require }: 
     code: 'bridge-vhost',
     message: `${device.id}: QEMU's bridge helper has no part in vhost`,
     help: `${byHelper === undefined ? '' : `${byHelper}; or `}leave out \`vhost\`, or use a tap made beforehand: \`type: tap\``,
-    origin: device.params['vhost']?.origin ?? device.origin,
+    origin: saidAt(device, 'vhost'),
   });
 }

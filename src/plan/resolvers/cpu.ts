@@ -1,5 +1,5 @@
 import { compareVersions, type QemuProps } from '../../qemu/option.ts';
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 import { checkEnlightenments } from './hyperv.ts';
 import { newestOf } from './machine.ts';
 
@@ -19,7 +19,7 @@ export function resolveCpu(device: PlannedDevice, context: PlanContext): Resolve
     context.refuse({
       code: 'combination-refused',
       message: `cpu.present is ${present}, and there are ${all} processors in all`,
-      origin: device.params['present']?.origin ?? device.origin,
+      origin: saidAt(device, 'present'),
       help: 'give more cores, sockets or threads, or leave it out',
     });
   const args = {
@@ -46,7 +46,7 @@ function checkCount(
   count: number,
   { facts, board, accel, version, ...context }: PlanContext,
 ): void {
-  const origin = device.params['cores']?.origin ?? device.origin;
+  const origin = saidAt(device, 'cores');
   const machine = board && newestOf(board, { facts });
   const onBoard = machine === undefined ? undefined : facts.qemu?.maxCpus?.[machine];
   const underTcg =
@@ -82,7 +82,7 @@ function model(device: PlannedDevice, { accel, note }: PlanContext): QemuProps {
     severity: 'warning',
     code: 'cpu-host-refused',
     message: 'cpu.model is host, which needs KVM; max is used instead',
-    origin: device.params['model']?.origin,
+    origin: saidAt(device, 'model'),
   });
   return { model: 'max' };
 }
@@ -106,7 +106,7 @@ function enlightenments(device: PlannedDevice, context: PlanContext): QemuProps 
         severity: 'note',
         code: 'hyperv-left-out',
         message: 'Hyper-V enlightenments need KVM on a PC and are left out',
-        origin: device.params[asked]?.origin,
+        origin: saidAt(device, asked),
       });
     return {};
   }

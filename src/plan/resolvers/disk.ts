@@ -131,7 +131,7 @@ function compareImage(device: PlannedDevice, file: string, context: PlanContext)
       code: 'size-differs',
       message: `${device.id}: ${file} is there already, with ${formatSize(is)}; \`size: ${formatSize(size)}\` is for a disk that is not`,
       help: is < size ? `let it grow, with the VM stopped: qemu-img resize ${file} ${formatSize(size)}` : undefined,
-      origin: device.params['size']?.origin,
+      origin: saidAt(device, 'size'),
     });
   const given = param<string>(device, 'backing');
   if (given === null && backing !== undefined) refuseWritten(device, backing, context);
@@ -152,7 +152,7 @@ function compareImage(device: PlannedDevice, file: string, context: PlanContext)
       access: 'read',
       type: 'image',
       help: `${file} is laid over it; without it, that is of no use`,
-      origin: device.params['file']?.origin,
+      origin: saidAt(device, 'file'),
     });
   else if (given !== null && format !== undefined && backing !== given)
     require({
@@ -184,7 +184,7 @@ function chooseFormat(device: PlannedDevice, key: string, formatKey: string, con
       kind: 'unmet',
       code: 'format-unclear',
       message: `${device.id}: ${file} looks like ${found}, ${named === undefined ? 'which its name does not say' : `though its name says ${named}`}`,
-      origin: device.params[key]?.origin,
+      origin: saidAt(device, key),
       help: `write \`${formatKey}: ${found}\` if that is right, \`${formatKey}: ${format}\` if the guest wrote it`,
     });
   return format;

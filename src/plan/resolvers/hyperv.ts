@@ -1,6 +1,6 @@
 import { suggestion } from '../../catalog/params.ts';
 import { compareVersions, parseVersion } from '../../qemu/option.ts';
-import { type PlanContext, type PlannedDevice, param } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, saidAt } from '../device.ts';
 
 interface Enlightenment {
   /** Others without which QEMU does not start. */
@@ -53,7 +53,7 @@ const ENLIGHTENMENTS: { readonly [name: string]: Enlightenment } = {
 /** Those of `cpu.hyperv` that this QEMU has; refuses words that are none, and those that QEMU does not start with. */
 export function checkEnlightenments(device: PlannedDevice, { version, note, refuse }: PlanContext): string[] {
   const words = param<readonly string[]>(device, 'hyperv') ?? [];
-  const origin = device.params['hyperv']?.origin ?? device.origin;
+  const origin = saidAt(device, 'hyperv');
   const fault = (message: string, help: string): void =>
     refuse({ code: 'value-wrong', message: `cpu.hyperv: ${message}`, help, origin });
   const names = words.map((word) => word.replace(/=.*/s, ''));

@@ -1,5 +1,5 @@
 import { formatSize } from '../../core/size.ts';
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { isSaid, type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 import { resolveViewer } from './viewer.ts';
 
 const MIB = 1024 * 1024;
@@ -10,15 +10,13 @@ export function resolveLookingGlass(device: PlannedDevice, context: PlanContext)
   const resolution = param<string>(device, 'resolution') ?? '';
   const needed = sizeFor(resolution, param<boolean>(device, 'hdr') === true);
   const size = param<number>(device, 'size') ?? needed;
-  const origin = (name: string): PlannedDevice['origin'] => device.params[name]?.origin ?? device.origin;
-  const isAsked = device.params['resolution']?.origin?.file !== device.template.file;
-  if (size < needed && isAsked)
+  if (size < needed && isSaid(device, 'resolution'))
     context.note({
       severity: 'warning',
       code: 'memory-small',
       message: `display.size is ${formatSize(size)}; ${resolution} takes ${formatSize(needed)}, and what is below will be cut off`,
       help: 'leave out `size` or `resolution`',
-      origin: origin('size'),
+      origin: saidAt(device, 'size'),
     });
   // QEMU's ivshmem takes no other.
   if (2 ** Math.round(Math.log2(size)) !== size)
@@ -26,7 +24,7 @@ export function resolveLookingGlass(device: PlannedDevice, context: PlanContext)
       code: 'value-refused',
       message: `display.size is ${formatSize(size)}, which is no power of two`,
       help: `leave it out for ${formatSize(needed)}`,
-      origin: origin('size'),
+      origin: saidAt(device, 'size'),
     });
   const isHandedOver = ({ section, template }: PlannedDevice): boolean =>
     ['gpu', 'pci'].includes(section) && ['passthrough', 'mdev'].includes(template.type);
@@ -47,16 +45,16 @@ export function resolveLookingGlass(device: PlannedDevice, context: PlanContext)
     direct: false,
     exclusive: true,
     ...(isFile && { opener: 'step' }),
-    origin: origin('device'),
+    origin: saidAt(device, 'device'),
   });
-  if (isFile) context.step({ do: 'memory-file', path, size, mode: 0o600, origin: origin('device') });
+  if (isFile) context.step({ do: 'memory-file', path, size, mode: 0o600, origin: saidAt(device, 'device') });
   else
     context.require({
       kind: 'kvmfr',
       path,
       bytes: size,
       instead: `do without the module, by a file: \`device: /dev/shm/${context.spec.name}\``,
-      origin: origin('device'),
+      origin: saidAt(device, 'device'),
     });
   return { values: { ...resolveViewer(device, context).values, size } };
 }

@@ -1,6 +1,6 @@
 import type { BoardSpec } from '../../catalog/template.ts';
 import { ASSUMED_VERSION, compareVersions, formatVersion, parseVersion } from '../../qemu/option.ts';
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 
 /** The whole name of a board's newest version, such as pc-q35-10.0, also where no QEMU is there to say. */
 export function newestOf({ name, family }: BoardSpec, { facts }: Pick<PlanContext, 'facts'>): string {
@@ -38,14 +38,14 @@ export function resolveMachine(device: PlannedDevice, context: PlanContext): Res
     context.requireNewer(
       device.id,
       `${device.id}: ${type} needs QEMU ${version} or newer; this is ${formatVersion(context.version)}`,
-      device.params['version']?.origin ?? device.origin,
+      saidAt(device, 'version'),
     );
   else if (qemu && !Object.hasOwn(qemu.machines, type) && !Object.values(qemu.machines).includes(type))
     context.require({
       kind: 'unmet',
       code: 'machine-unknown',
       message: `this QEMU has no machine ${type}`,
-      origin: device.params['version']?.origin ?? device.origin,
+      origin: saidAt(device, 'version'),
       help: 'leave out `machine.version` to get its newest',
     });
   return { values: { type, 'gic-version': gicVersion(device, context) } };

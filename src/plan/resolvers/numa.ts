@@ -1,5 +1,5 @@
 import type { QemuOption } from '../../qemu/option.ts';
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 import { countProcessors } from './cpu.ts';
 
 /**
@@ -14,7 +14,7 @@ export function resolveNuma(device: PlannedDevice, context: PlanContext): Resolv
     context.refuse({
       code: 'combination-refused',
       message: `${device.id}: ${message}`,
-      origin: device.params[key]?.origin ?? device.origin,
+      origin: saidAt(device, key),
       help,
     });
   if (policy !== null && nodes.length === 0)
@@ -37,7 +37,7 @@ export function resolveNuma(device: PlannedDevice, context: PlanContext): Resolv
       access: 'read',
       type: 'directory',
       help: 'the host has no such node of memory; `lscpu` tells which it has',
-      origin: device.params['host-nodes']?.origin,
+      origin: saidAt(device, 'host-nodes'),
     });
   return {
     values: {
@@ -78,6 +78,6 @@ function distances(device: PlannedDevice): QemuOption[] {
   return (param<readonly number[]>(device, 'distances') ?? []).map((val, dst) => ({
     name: 'numa',
     args: { type: 'dist', src: device.index ?? 0, dst, val },
-    origin: device.params['distances']?.origin ?? device.origin,
+    origin: saidAt(device, 'distances'),
   }));
 }

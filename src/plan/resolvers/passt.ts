@@ -1,5 +1,5 @@
 import type { WrappedString } from '../../catalog/params.ts';
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 import { reconnection } from './reconnect.ts';
 
 /** Needs code because forwards are words of the program's own syntax, and QEMUs differ in how they connect again. */
@@ -7,7 +7,7 @@ export function resolvePasst(device: PlannedDevice, context: PlanContext): Resol
   const { require } = context;
   const forwards = (param<readonly WrappedString[]>(device, 'forward') ?? []).flatMap(({ str }) => {
     const [, protocol, host = '', from = '', to = ''] = /^(tcp|udp):([^:]*):(\d+)-:(\d+)$/.exec(str) ?? [];
-    const origin = device.params['forward']?.origin ?? device.origin;
+    const origin = saidAt(device, 'forward');
     require({ kind: 'port', host, port: Number(from), protocol: protocol === 'udp' ? 'udp' : 'tcp', origin });
     return [protocol === 'udp' ? '--udp-ports' : '--tcp-ports', `${host}/${from}:${to}`];
   });

@@ -1,6 +1,6 @@
 import type { PciFacts } from '../../host/facts.ts';
 import type { QemuOption } from '../../qemu/option.ts';
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 import { chooseFunctions, type PciChoice } from '../pci-choice.ts';
 
 /** More candidates than these are left to lspci. */
@@ -19,7 +19,7 @@ export function resolvePassthrough(device: PlannedDevice, context: PlanContext):
       code: 'combination-refused',
       message: `${device.id}.pci has ${functions.length} functions; a slot has room for ${MOST}`,
       help: 'list the functions of one device, and further devices under `pci`',
-      origin: device.params['pci']?.origin ?? device.origin,
+      origin: saidAt(device, 'pci'),
     });
   // What is about the device as a whole is said of its main function.
   const rombar = param<boolean>(device, 'rombar');
@@ -53,7 +53,7 @@ export function resolvePassthrough(device: PlannedDevice, context: PlanContext):
 /** Tells what was taken of several, and what none or too many can be taken for. */
 function tellChoice(device: PlannedDevice, { functions, others, unclear }: PciChoice, context: PlanContext): void {
   const { facts, note, require } = context;
-  const origin = device.params['pci']?.origin ?? device.origin;
+  const origin = saidAt(device, 'pci');
   const unmet = (code: string, message: string, help: string): void =>
     require({ kind: 'unmet', code, message: `${device.id}.pci: ${message}`, help, origin });
   if (facts.pci === undefined && (others.length > 0 || unclear.length > 0)) {

@@ -1,4 +1,4 @@
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 
 /** Needs code because a socket of the user's own wants a directory that is there and can be written. */
 export function resolveSpiceSocket(device: PlannedDevice, { runDir, require }: PlanContext): Resolved {
@@ -10,7 +10,7 @@ export function resolveSpiceSocket(device: PlannedDevice, { runDir, require }: P
       access: 'write',
       type: 'directory',
       help: 'make it, or leave out `path` and find the socket in the run directory',
-      origin: device.params['path']?.origin,
+      origin: saidAt(device, 'path'),
     });
   return { values: { socket: path ?? `${runDir}/spice.sock` } };
 }

@@ -1,4 +1,4 @@
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 
 /** Needs code because the number of a function stands for its place, and its address is a matter of the card's. */
 export function resolveSriov(device: PlannedDevice, { facts, note, require }: PlanContext): Resolved {
@@ -8,7 +8,7 @@ export function resolveSriov(device: PlannedDevice, { facts, note, require }: Pl
   const mac = param<string>(device, 'mac');
   const link = facts.links?.[parent];
   const found = link?.functions?.[number];
-  const origin = device.params['vf']?.origin ?? device.origin;
+  const origin = saidAt(device, 'vf');
   const unmet = (code: string, message: string, help: string): void =>
     require({ kind: 'unmet', code, message, help, origin });
   const set = `sudo ip link set ${parent} vf ${number} mac ${mac}`;

@@ -1,25 +1,24 @@
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 import type { RunOnce } from '../plan.ts';
 
 /** Needs code because swtpm splits its options at commas and knows no escape, and a new TPM is made by another program. */
 export function resolveSwtpm(device: PlannedDevice, context: PlanContext): Resolved {
   const { stateDir, refuse, facts, note } = context;
   const state = param<string>(device, 'state');
-  const origin = (name: string): PlannedDevice['origin'] => device.params[name]?.origin ?? device.origin;
   for (const name of ['state', 'key'])
     if (param<string>(device, name)?.includes(','))
       refuse({
         code: 'combination-refused',
         message: `tpm.${name} is ${JSON.stringify(param(device, name))}, and swtpm takes no comma in a path`,
         help: 'rename the file, or make a link to it',
-        origin: origin(name),
+        origin: saidAt(device, name),
       });
   if (param<string>(device, 'version') === '1.2' && param<string>(device, 'model') === 'tpm-crb')
     refuse({
       code: 'setting-useless',
       message: 'tpm.model is tpm-crb, which a TPM 1.2 has not got: QEMU takes it, and no guest finds it',
       help: 'write `tpm: { version: "1.2", model: tpm-tis }`',
-      origin: origin('version'),
+      origin: saidAt(device, 'version'),
     });
   const kind = state === null ? 'directory' : (facts.paths[state]?.kind ?? 'missing');
   if (kind === 'missing')
@@ -27,7 +26,7 @@ export function resolveSwtpm(device: PlannedDevice, context: PlanContext): Resol
       severity: 'note',
       code: 'tpm-new',
       message: `${state} does not exist; the first start makes a new TPM in it`,
-      origin: origin('state'),
+      origin: saidAt(device, 'state'),
     });
   const home = state ?? `${stateDir}/tpm`;
   manufacture(device, placeOf(home, kind), context);

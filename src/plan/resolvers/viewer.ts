@@ -1,4 +1,4 @@
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 import { passwordsOf } from '../passwords.ts';
 import type { Login } from '../plan.ts';
 
@@ -11,7 +11,7 @@ export function resolveViewer(device: PlannedDevice, { devices, runDir, note, re
       code: 'usb-redirection-missing',
       message: `${device.id}.redirect-usb has no effect: the guest has no channel for USB devices of a viewer`,
       help: 'add one for each device: `usb: [tablet, redirection]`',
-      origin: device.params['redirect-usb']?.origin,
+      origin: saidAt(device, 'redirect-usb'),
     });
   const protocol = device.template.type === 'vnc' ? 'vnc' : 'spice';
   const server = devices.find(({ section }) => section === protocol);

@@ -1,4 +1,4 @@
-import { type PlanContext, type PlannedDevice, param, type Resolved } from '../device.ts';
+import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
 
 /** More users than there are, so that none is left out. */
 const EVERYBODY = 4_294_967_295;
@@ -83,6 +83,6 @@ function lacks(device: PlannedDevice, { facts, require }: PlanContext, name: str
     code: 'virtiofsd-old',
     message: `${device.id}: ${facts.virtiofsd?.path} is too old for \`${name}\``,
     help: `use \`type: virtio-9p\`${name === 'read-only' ? '' : `, leave out \`${name}\``}, or install a newer virtiofsd`,
-    origin: device.params[name]?.origin ?? device.origin,
+    origin: saidAt(device, name),
   });
 }
