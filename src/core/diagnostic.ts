@@ -1,5 +1,6 @@
 import type { Origin } from './origin.ts';
 
+/** An `error` stops what is being done; a `note` wants nothing mended. */
 export type Severity = 'error' | 'warning' | 'note';
 
 /** One thing to tell the user, with the place that caused it and how to mend it. */
@@ -11,6 +12,9 @@ export interface Diagnostic {
   readonly origin?: Origin | undefined;
   readonly help?: string | undefined;
 }
+
+/** Takes what there is to tell. */
+export type Report = (diagnostic: Diagnostic) => void;
 
 /** Exit codes of every verb; `ezvm --help` lists them. */
 export const EXIT = { ok: 0, config: 1, usage: 2, host: 3, state: 4, bug: 70 } as const;

@@ -7,25 +7,16 @@ import { ASSUMED_VERSION, type QemuOption } from '../qemu/option.ts';
 import { renderOptions } from '../qemu/render.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { assignAddresses } from './address.ts';
-import {
-  applyOverrides,
-  findClashes,
-  findMisfits,
-  findSameNames,
-  findSameTags,
-  findUnspeakable,
-  mergeSingletons,
-  targetOf,
-} from './combine.ts';
+import { findClashes } from './clashes.ts';
+import { applyOverrides, mergeSingletons, targetOf } from './combine.ts';
 import { addDescriptor, handOver, type WantedDescriptor } from './descriptors.ts';
 import type { PlanContext } from './device.ts';
 import { refuseDirectories } from './directories.ts';
 import { emitDevice } from './emit-device.ts';
 import { namesOf } from './expand.ts';
 import { gatherDevices } from './gather.ts';
-import { findHandedTwice, vfioRequirements } from './handed.ts';
+import { vfioRequirements } from './handed.ts';
 import { helperWords, leaveToHelper, planGivingBack, planHelper, tellOfHelper } from './helper.ts';
-import { findSameIdentifiers } from './identity.ts';
 import { findBrokenPages, findNodeFaults, findPlugFaults, hugePageRequirements } from './memory.ts';
 import { warnOfMinimum } from './minimum.ts';
 import {
@@ -110,13 +101,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   const sandbox = chooseSandbox(deviceOptions, spec.qemu.args, facts);
   const own = [...baseOptions(context), ...sandbox, ...deviceOptions];
   const options = applyOverrides(mergeSingletons(own, report), spec.qemu, report);
-  findClashes(options, report);
-  findSameTags(options, report);
-  findSameNames(options, report);
-  findUnspeakable(options, report);
-  findMisfits(options, report);
-  findHandedTwice(options, report);
-  findSameIdentifiers(devices, report);
+  findClashes(options, devices, report);
   findNodeFaults(options, report);
   findPlugFaults(devices, report);
   findBrokenPages(options, devices, report);

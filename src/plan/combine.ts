@@ -1,13 +1,11 @@
 import { suggestion } from '../catalog/params.ts';
-import type { Diagnostic } from '../core/diagnostic.ts';
+import type { Diagnostic, Report } from '../core/diagnostic.ts';
 import { formatOrigin } from '../core/origin.ts';
 import type { PropsPatch, QemuOverrides } from '../model/spec.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
 
 /** Options that QEMU takes once; several devices may have something to say in them. */
 const SINGLETONS = new Set(['machine', 'accel', 'cpu', 'smp', 'm', 'rtc', 'boot', 'name', 'spice']);
-
-export type Report = (diagnostic: Diagnostic) => void;
 
 /** Which option of all it is one with: of those that QEMU takes once, and of limits that several disks share. */
 function nameOf({ name, args }: QemuOption): string | undefined {
@@ -49,148 +47,6 @@ function conflict(option: QemuOption, key: string, other: QemuOption): Diagnosti
     origin: option.origin,
     help: 'change one of the two',
   };
-}
-
-/** Two options of one kind with the same id, which QEMU would refuse; and two devices that want to boot first. */
-export function findClashes(options: readonly QemuOption[], report: Report): void {
-  const ids = new Map<string, QemuOption>();
-  const kernel = options.find(({ name }) => name === 'kernel');
-  // QEMU boots a kernel given to it as number 0.
-  if (kernel) ids.set('bootindex 0', kernel);
-  for (const option of options) {
-    if (typeof option.args !== 'object') continue;
-    for (const key of ['id', 'bootindex'] as const) {
-      const value = option.args[key];
-      if (value === undefined) continue;
-      const name = key === 'id' ? `${option.name} ${value}` : `bootindex ${value}`;
-      const other = ids.get(name);
-      if (other)
-        report({
-          severity: 'error',
-          code: key === 'id' ? 'id-twice' : 'boot-order-twice',
-          message:
-            key === 'id'
-              ? `two devices are called ${value}`
-              : `two devices want to be number ${value} in the boot order`,
-          origin: option.origin,
-          help: other.origin && `the other is at ${formatOrigin(other.origin)}`,
-        });
-      ids.set(name, option);
-    }
-  }
-}
-
-/** Two texts or files that the guest would find under one name. */
-export function findSameNames(options: readonly QemuOption[], report: Report): void {
-  const names = new Map<unknown, QemuOption>();
-  for (const option of options) {
-    if (option.name !== 'fw_cfg' || typeof option.args !== 'object') continue;
-    const { name } = option.args;
-    const other = names.get(name);
-    if (other)
-      report({
-        severity: 'error',
-        code: 'name-twice',
-        message: `two items of fw-cfg have the name ${name}`,
-        origin: option.origin,
-        help: other.origin && `the other is at ${formatOrigin(other.origin)}`,
-      });
-    names.set(name, option);
-  }
-}
-
-/** Two folders that the guest could not tell apart. */
-export function findSameTags(options: readonly QemuOption[], report: Report): void {
-  const tags = new Map<unknown, QemuOption>();
-  for (const option of options) {
-    if (option.name !== 'device' || typeof option.args !== 'object') continue;
-    const tag = option.args['tag'] ?? option.args['mount_tag'];
-    const other = tags.get(tag);
-    if (tag !== undefined && other)
-      report({
-        severity: 'error',
-        code: 'tag-twice',
-        message: `two shared folders have the tag ${tag}`,
-        origin: option.origin,
-        help: other.origin && `the other is at ${formatOrigin(other.origin)}`,
-      });
-    if (tag !== undefined) tags.set(tag, option);
-  }
-}
-
-/** What QEMU refuses to load without a kernel. */
-const WITH_KERNEL = ['append', 'initrd'];
-
-/** Options that need another one that is not there, and images that two disks would write at once. */
-export function findMisfits(options: readonly QemuOption[], report: Report): void {
-  const images = new Map<unknown, QemuOption>();
-  for (const option of options) {
-    const { name, args, origin } = option;
-    if (WITH_KERNEL.includes(name) && !options.some((other) => other.name === 'kernel'))
-      report({
-        severity: 'error',
-        code: 'kernel-missing',
-        message: `boot.${name} is of no use without boot.kernel`,
-        origin,
-        help: 'give the kernel that it is for, or leave it to the boot loader on the disk',
-      });
-    if (nameOf(option)?.startsWith('throttle-group ') && typeof args === 'object' && args['limits'] === undefined)
-      report({
-        severity: 'error',
-        code: 'setting-useless',
-        message: `no disk of the throttle-group ${String(args['id']).replace(/^limits-/, '')} gives it limits`,
-        origin,
-        help: 'give one of its disks `bps-total` or another limit',
-      });
-    if (isShared(option)) refuseOwnMemory(option, options, report);
-    if (name !== 'blockdev' || typeof args !== 'object') continue;
-    const medium = mediumOf(args);
-    if (medium === undefined) continue;
-    const other = images.get(medium);
-    if (other && typeof other.args === 'object' && !(args['read-only'] === true && other.args['read-only'] === true))
-      report({
-        severity: 'error',
-        code: 'image-twice',
-        message: `${args['node-name']} and ${other.args['node-name']} are both ${medium}, which only one can write`,
-        origin,
-        help: other.origin && `the other is at ${formatOrigin(other.origin)}`,
-      });
-    images.set(medium, option);
-  }
-}
-
-/** What two options must not both write: a path, or a disk of a server. */
-function mediumOf(node: QemuProps): string | undefined {
-  const { file, server, export: name, portal, target, lun } = node as { readonly [key: string]: QemuProps | undefined };
-  if (server) return `${JSON.stringify(server)} ${JSON.stringify(name ?? '')}`;
-  if (target) return `${portal} ${target} ${lun}`;
-  const path = file?.['filename'] ?? file?.['dir'];
-  return path === undefined ? undefined : JSON.stringify(path);
-}
-
-/** Whether another program works in the guest's memory for it. */
-function isShared({ name, args }: QemuOption): boolean {
-  if (typeof args !== 'object') return false;
-  return name === 'netdev' ? args['type'] === 'vhost-user' : String(args['driver']).startsWith('vhost-user-');
-}
-
-function refuseOwnMemory({ args, origin }: QemuOption, options: readonly QemuOption[], report: Report): void {
-  const memory = options.find(
-    (option) =>
-      option.name === 'object' &&
-      typeof option.args === 'object' &&
-      String(option.args['qom-type']).startsWith('memory-backend-') &&
-      option.args['id'] === 'ram' &&
-      option.args['share'] !== true,
-  );
-  if (memory)
-    report({
-      severity: 'error',
-      code: 'memory-unshared',
-      message: `${(args as QemuProps)['id']} takes a program that works in the guest's memory, which is not shared`,
-      origin,
-      help: `write \`share: on\`${memory.origin ? ` at ${formatOrigin(memory.origin)}` : ' for the memory'}, or leave it out`,
-    });
 }
 
 /** `device:net0`, or `machine` for what has no id. */
@@ -242,27 +98,6 @@ function patchProps(props: QemuProps, patch: PropsPatch): QemuProps {
       );
   }
   return result;
-}
-
-/**
- * What key=value syntax cannot say, and would take for something else: strange names of properties, and a comma in
- * `-cpu`, which alone among QEMU's options knows no doubled commas.
- */
-export function findUnspeakable(options: readonly QemuOption[], report: Report): void {
-  for (const { name, args, origin } of options) {
-    if (typeof args !== 'object') continue;
-    for (const [key, value] of Object.entries(args)) {
-      const word = typeof value === 'string' ? value : '';
-      if (/^[A-Za-z0-9_][A-Za-z0-9_.+-]*$/.test(key) && !(name === 'cpu' && word.includes(','))) continue;
-      report({
-        severity: 'error',
-        code: 'value-unspeakable',
-        message: `-${name} cannot be given ${JSON.stringify(word === '' ? key : `${key}=${word}`)}`,
-        origin,
-        help: name === 'cpu' ? 'write each flag as an item of its own' : 'names have letters, digits and . _ + - only',
-      });
-    }
-  }
 }
 
 /** Words of the user's own, each `-option` taking the words up to the next. */

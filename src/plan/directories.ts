@@ -1,7 +1,7 @@
-import type { Diagnostic } from '../core/diagnostic.ts';
+import type { Report } from '../core/diagnostic.ts';
 
 /** Refuses directories for the VM's files in which its programs would not work. */
-export function refuseDirectories(directories: readonly string[], report: (diagnostic: Diagnostic) => unknown): void {
+export function refuseDirectories(directories: readonly string[], report: Report): void {
   for (const directory of directories) {
     // Node never returns from making directories there.
     if (/^\/(proc|sys)\//.test(directory))

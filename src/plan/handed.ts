@@ -1,7 +1,7 @@
-import { formatOrigin } from '../core/origin.ts';
-import type { QemuOption, QemuProps } from '../qemu/option.ts';
-import type { Report } from './combine.ts';
+import type { Report } from '../core/diagnostic.ts';
+import { propsOf, type QemuOption } from '../qemu/option.ts';
 import type { Requirement } from './plan.ts';
+import { findTwice } from './twice.ts';
 
 /** What a guest's devices have in memory of their own, such as frame buffers and firmware; no host was seen to need more. */
 const BEYOND_GUEST = 2 ** 30;
@@ -24,26 +24,12 @@ export function vfioRequirements(options: readonly QemuOption[], others: readonl
 
 /** Reports devices of the host that the VM is handed twice: the second could not be opened, or would take turns with the first. */
 export function findHandedTwice(options: readonly QemuOption[], report: Report): void {
-  const handed = new Map<string, QemuOption>();
-  for (const option of options) {
-    const device = handedBy(option);
-    if (device === undefined) continue;
-    const other = handed.get(device);
-    if (other)
-      report({
-        severity: 'error',
-        code: 'handed-twice',
-        message: `the VM is handed ${device} twice`,
-        origin: option.origin,
-        help: other.origin && `the other is at ${formatOrigin(other.origin)}`,
-      });
-    handed.set(device, option);
-  }
+  findTwice(options, 'handed-twice', handedBy, (device) => `the VM is handed ${device} twice`, report);
 }
 
 /** What QEMU opens for itself alone: a PCI function, a mediated device, a keyboard, a USB socket. */
 function handedBy(option: QemuOption): string | undefined {
-  const props: QemuProps = typeof option.args === 'object' ? option.args : {};
+  const props = propsOf(option);
   const { host, sysfsdev, evdev, hostbus, hostport, hostdevice } = props;
   if (isVfio(option)) return textOf(host ?? sysfsdev);
   if (props['qom-type'] === 'input-linux') return textOf(evdev);
@@ -51,8 +37,8 @@ function handedBy(option: QemuOption): string | undefined {
   return hostbus !== undefined && hostport !== undefined ? `USB port ${hostbus}-${hostport}` : textOf(hostdevice);
 }
 
-function isVfio({ name, args }: QemuOption): boolean {
-  return name === 'device' && typeof args === 'object' && /^vfio-pci(-nohotplug)?$/.test(String(args['driver']));
+function isVfio(option: QemuOption): boolean {
+  return option.name === 'device' && /^vfio-pci(-nohotplug)?$/.test(String(propsOf(option)['driver']));
 }
 
 function textOf(value: unknown): string | undefined {

@@ -1,4 +1,4 @@
-import type { Diagnostic } from '../core/diagnostic.ts';
+import type { Report } from '../core/diagnostic.ts';
 import { formatSize, parseSize } from '../core/size.ts';
 import type { QemuOption, QemuProps } from '../qemu/option.ts';
 import { type PlannedDevice, param, saidAt } from './device.ts';
@@ -28,7 +28,7 @@ export function hugePageRequirements(options: readonly QemuOption[]): Requiremen
 }
 
 /** The nodes' memory together has to be the VM's, and none is left over: QEMU refuses anything else. */
-export function findNodeFaults(options: readonly QemuOption[], report: (diagnostic: Diagnostic) => void): void {
+export function findNodeFaults(options: readonly QemuOption[], report: Report): void {
   const sizes = new Map(backends(options).map(([, { id, size }]) => [id, Number(size)]));
   const nodes = options.flatMap(({ name, args, origin }) =>
     name === 'numa' && typeof args === 'object' && args['type'] === 'node' ? [{ memdev: args['memdev'], origin }] : [],
@@ -55,7 +55,7 @@ const ROUNDED = 8192;
 export function findBrokenPages(
   options: readonly QemuOption[],
   devices: readonly PlannedDevice[],
-  report: (diagnostic: Diagnostic) => void,
+  report: Report,
 ): void {
   // Templates call the back-ends so.
   const pages = new Map(backends(options).map(([, { id, hugetlbsize }]) => [id, Number(hugetlbsize ?? PAGE)]));
@@ -85,7 +85,7 @@ export function findBrokenPages(
 }
 
 /** Memory is plugged in into slots, up to a size beyond what is there: QEMU wants both, or neither. */
-export function findPlugFaults(devices: readonly PlannedDevice[], report: (diagnostic: Diagnostic) => void): void {
+export function findPlugFaults(devices: readonly PlannedDevice[], report: Report): void {
   const device = devices.find(({ section }) => section === 'memory');
   if (!device) return;
   const [size, max, slots] = ['size', 'max', 'slots'].map((name) => param<number>(device, name));

@@ -1,13 +1,13 @@
 import { isLinkKind } from '../catalog/params.ts';
 import type { LinkKind } from '../catalog/template.ts';
-import type { Diagnostic } from '../core/diagnostic.ts';
+import type { Report } from '../core/diagnostic.ts';
 import type { Origin } from '../core/origin.ts';
 import type { HostFacts, LinkFacts } from '../host/facts.ts';
 import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
 import { type PlannedDevice, param, saidAt } from './device.ts';
 import { bridgeLine, helpByHelper } from './helper.ts';
-import { twice } from './identity.ts';
 import type { Requirement, RequirementOf } from './plan.ts';
+import { twice } from './twice.ts';
 
 /** Network interfaces of the host that parameters name, as their templates say what must be there. */
 export function linkRequirements(device: PlannedDevice, facts: HostFacts): Requirement[] {
@@ -131,7 +131,7 @@ function bridgeRequirements(bridge: string, facts: HostFacts, origin: Origin | u
 }
 
 /** Addresses that QEMU's own router would have to give in another network than its own. */
-export function findOutsiders(devices: readonly PlannedDevice[], report: (diagnostic: Diagnostic) => void): void {
+export function findOutsiders(devices: readonly PlannedDevice[], report: Report): void {
   for (const device of devices) {
     if (device.section !== 'network' || device.template.type !== 'user') continue;
     const net = param<string>(device, 'net') ?? '10.0.2.0/24';
@@ -163,7 +163,7 @@ const APART = [
 ] as const;
 
 /** Addresses of QEMU's own router that are one, which it refuses; a small network has no room for the usual ones. */
-export function findSharedAddresses(devices: readonly PlannedDevice[], report: (diagnostic: Diagnostic) => void): void {
+export function findSharedAddresses(devices: readonly PlannedDevice[], report: Report): void {
   for (const device of devices) {
     if (device.section !== 'network' || device.template.type !== 'user') continue;
     const net = param<string>(device, 'net') ?? '10.0.2.0/24';
@@ -197,12 +197,11 @@ function numberOf(address: string): number {
 }
 
 /** Ports of this machine that two forwards or servers would listen on. */
-export function findPortClashes(requirements: readonly Requirement[], report: (diagnostic: Diagnostic) => void): void {
+export function findPortClashes(requirements: readonly Requirement[], report: Report): void {
   const ports = requirements.filter((requirement) => requirement.kind === 'port');
   for (const [index, port] of ports.entries()) {
     const other = ports.slice(0, index).find((earlier) => overlap(earlier, port));
-    if (other)
-      report(twice('port-twice', `${port.protocol} port ${port.port} is wanted twice`, port.origin, other.origin));
+    if (other) report(twice('port-twice', `${port.protocol} port ${port.port} is wanted twice`, port, other));
   }
 }
 

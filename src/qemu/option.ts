@@ -21,6 +21,11 @@ export interface QemuOption {
   readonly origin?: Origin | undefined;
 }
 
+/** The properties of an option; none where its arguments are a word or a flag. */
+export function propsOf({ args }: QemuOption): QemuProps {
+  return typeof args === 'object' ? args : {};
+}
+
 /** QEMU's version, as `query-version` gives it. */
 export interface QemuVersion {
   readonly major: number;
