@@ -1,5 +1,6 @@
 import { formatSize } from '../core/size.ts';
 import { type PlanContext, param, saidAt } from './device.ts';
+import { countProcessors } from './processors.ts';
 
 /** Warns of less memory or fewer cores than the guest's maker asks for, and requires that the host has the memory. */
 export function warnOfMinimum({ spec, devices, note, require }: PlanContext): void {
@@ -17,12 +18,11 @@ export function warnOfMinimum({ spec, devices, note, require }: PlanContext): vo
         origin: saidAt(ram, 'size'),
       });
   }
-  const count = (cpu && param<number>(cpu, 'cores')) ?? 1;
-  if (cpu && cores !== undefined && count < cores)
+  if (cpu && cores !== undefined && countProcessors(cpu) < cores)
     note({
       severity: 'warning',
       code: 'cores-few',
-      message: `${label} asks for ${cores} cores at least; this VM has ${count}`,
+      message: `${label} asks for ${cores} cores at least; this VM has ${countProcessors(cpu)}`,
       origin: saidAt(cpu, 'cores'),
     });
 }

@@ -122,6 +122,12 @@ describe('options that exist once', () => {
       'disks: { net0: { file: a, slot: 0 } }\nnetwork: { net0: { type: user } }\n',
       'vm.yaml:2:18 two devices are called net0-device',
     ],
+    ['disks: [a, a]\n', 'vm.yaml:1:12 disk1 and disk0 are both "/vm/a", which only one can write'],
+    [
+      'fw-cfg: [{ name: opt/a, string: x }, { name: opt/a, string: y }]\n',
+      'vm.yaml:1:38 two items of fw-cfg have the name opt/a',
+    ],
+    ['boot: { append: quiet }\n', 'vm.yaml:1:7 boot.append is of no use without boot.kernel'],
     ['qemu: { set: { "device:nope": { a: 1 } } }\n', 'vm.yaml:1:31 qemu.set: no option "device:nope" is emitted'],
     ['qemu: { args: [a] }\n', 'vm.yaml:1:16 qemu.args: "a" follows no option'],
     ['qemu: { args: [-a, b, c] }\n', 'vm.yaml:1:23 qemu.args: "c" follows no option'],
@@ -661,6 +667,7 @@ describe('what the host must have', () => {
 
   it('warns of less than the system asks for', () => {
     expect(notes(make('template: windows-11\nmemory: 2G\ncpu: 1\n'))).toEqual(['memory-small', 'cores-few']);
+    expect(notes(make('template: windows-11\ncpu: { sockets: 2, cores: 1 }\n'))).toEqual([]);
   });
 });
 

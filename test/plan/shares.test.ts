@@ -100,6 +100,8 @@ describe('a folder over virtiofs', () => {
 
   it('with the tag of another is refused, and both places are named', () => {
     const { diagnostics } = planned('shares: [{ type: virtiofs, path: /a, tag: x }, { path: /b, tag: x }]\n');
-    expect(diagnostics).toEqual([expect.objectContaining({ code: 'tag-twice', help: 'change one of the two; the other is at vm.yaml:4:10' })]);
+    expect(diagnostics).toEqual([
+      expect.objectContaining({ code: 'tag-twice', help: 'change one of the two; the other is at vm.yaml:4:10' }),
+    ]);
   });
 });

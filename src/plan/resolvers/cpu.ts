@@ -1,5 +1,6 @@
 import { compareVersions, type QemuProps } from '../../qemu/option.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
+import { countProcessors } from '../processors.ts';
 import { checkEnlightenments } from './hyperv.ts';
 import { newestOf } from './machine.ts';
 
@@ -32,12 +33,6 @@ export function resolveCpu(device: PlannedDevice, context: PlanContext): Resolve
     values: { cpus: present ?? all, maxcpus: present === null ? null : all },
     options: Object.keys(args).length > 0 ? [{ name: 'cpu', args, origin: device.origin }] : [],
   };
-}
-
-/** How many processors there are, with those that are plugged in later. */
-export function countProcessors(cpu: PlannedDevice): number {
-  const count = (name: string): number => param<number>(cpu, name) ?? 1;
-  return ['sockets', 'dies', 'clusters', 'cores', 'threads'].reduce((product, name) => product * count(name), 1);
 }
 
 /** More processors than the board or the accelerator takes, and more than the host has. */

@@ -1,6 +1,7 @@
 import type { BoardSpec } from '../../catalog/template.ts';
 import { ASSUMED_VERSION, compareVersions, formatVersion, parseVersion } from '../../qemu/option.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
+import { countProcessors } from '../processors.ts';
 
 /** The whole name of a board's newest version, such as pc-q35-10.0, also where no QEMU is there to say. */
 export function newestOf({ name, family }: BoardSpec, { facts }: Pick<PlanContext, 'facts'>): string {
@@ -52,9 +53,8 @@ export function resolveMachine(device: PlannedDevice, context: PlanContext): Res
 }
 
 /** Of ARM's boards: the oldest interrupt controller, which QEMU may choose by itself, serves eight processors. */
-function gicVersion(device: PlannedDevice, { spec }: PlanContext): string | null {
-  const cpu = spec.devices.find(({ section }) => section === 'cpu');
-  const counts = ['sockets', 'clusters', 'cores', 'threads'].map((name) => Number(cpu?.params[name]?.value ?? 1));
-  const many = counts.reduce((product, count) => product * count, 1) > 8;
+function gicVersion(device: PlannedDevice, { devices }: PlanContext): string | null {
+  const cpu = devices.find(({ section }) => section === 'cpu');
+  const many = cpu !== undefined && countProcessors(cpu) > 8;
   return param<string>(device, 'gic-version') ?? (many ? 'max' : null);
 }

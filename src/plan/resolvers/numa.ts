@@ -1,6 +1,6 @@
 import type { QemuOption } from '../../qemu/option.ts';
 import { type PlanContext, type PlannedDevice, param, type Resolved, saidAt } from '../device.ts';
-import { countProcessors } from './cpu.ts';
+import { countProcessors } from '../processors.ts';
 
 /**
  * Needs code because each distance is an option of its own. QEMU takes distances between nodes that it knows, so the last
