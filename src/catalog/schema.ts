@@ -38,6 +38,7 @@ const param = z
     min: z.number().optional(),
     max: z.number().optional(),
     expect: z.enum([...PATH_KINDS, ...LINK_KINDS]).optional(),
+    holds: z.array(z.string().min(1)).min(1).optional(),
     access: z.enum(['read', 'write']).optional(),
     needs: z
       .record(
@@ -52,7 +53,8 @@ const param = z
     ({ required, default: fallback }) => !(required && fallback !== undefined),
     'what is required needs no default',
   )
-  .refine(({ required, unless }) => unless === undefined || required, '`unless` is about what is required');
+  .refine(({ required, unless }) => unless === undefined || required, '`unless` is about what is required')
+  .refine(({ expect, holds }) => holds === undefined || expect === 'directory', '`holds` is about a directory');
 
 const argv = z.array(z.union([z.string(), z.strictObject({ args: z.array(z.string()), when })])).min(1);
 

@@ -58,6 +58,8 @@ export interface ParamSpec {
   readonly 'no-less-than'?: string;
   /** What must be there when the VM starts: of a `path`, or of a `word` that names a network interface of the host. */
   readonly expect?: PathKind | LinkKind;
+  /** Names of files that a directory must have. */
+  readonly holds?: readonly string[];
   readonly access?: 'read' | 'write';
   /** The QEMU that a value needs: by value, by `on` or `off`, or for what has no end of values by `set`. */
   readonly needs?: { readonly [value: string]: ValueNeeds };

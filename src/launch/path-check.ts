@@ -1,5 +1,5 @@
 import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { groupName } from '../host/group.ts';
 import type { RequirementOf } from '../plan/plan.ts';
@@ -61,6 +61,11 @@ export function checkPath(requirement: PathRequirement): Diagnostic | undefined 
       `${path} holds something else than the state of a TPM, and would be overwritten`,
       'name a file that does not exist, which is made',
     );
+  for (const name of requirement.holds ?? []) {
+    const { holds: _, ...common } = requirement;
+    const missing = checkPath({ ...common, path: join(path, name), type: 'file' });
+    if (missing) return missing;
+  }
   const user = type === 'image' && stat.isFile() ? findImageUser(stat, access) : undefined;
   if (user === undefined) return undefined;
   return error('image-busy', `${path} is in use by ${user}`, 'end that first: two that use one image would ruin it');

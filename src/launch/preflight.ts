@@ -8,6 +8,7 @@ import { LOCKED_MEMORY } from '../plan/helper.ts';
 import type { Plan, Requirement, RequirementOf } from '../plan/plan.ts';
 import type { Descriptor } from '../plan/planned-qemu.ts';
 import { takeClaim } from './claim.ts';
+import { checkTpmVersion } from './contents.ts';
 import { closeHanded, openDescriptors } from './descriptor.ts';
 import { checkEnrolledKeys } from './enrolled-keys.ts';
 import { askHelper } from './helper.ts';
@@ -102,6 +103,7 @@ async function check(
   if (requirement.kind === 'memory') return checkMemory(requirement);
   if (requirement.kind === 'huge-pages') return checkHugePages(requirement);
   if (requirement.kind === 'enrolled-keys') return checkEnrolledKeys(requirement);
+  if (requirement.kind === 'tpm-version') return checkTpmVersion(requirement);
   if (requirement.kind === 'session') return checkSession(requirement, surroundings);
   if (requirement.kind === 'kvmfr') return checkKvmfr(requirement);
   if (requirement.kind === 'vfio') return checkVfio(requirement);

@@ -52,6 +52,7 @@ function judge(requirement: Requirement, facts: HostFacts): Diagnostic[] {
         : [];
     case 'huge-pages':
     case 'enrolled-keys':
+    case 'tpm-version':
       return [];
     case 'memory':
       return requirement.bytes > facts.memory

@@ -111,6 +111,8 @@ export type Requirement =
       readonly path: string;
       readonly access: 'read' | 'write';
       readonly type: PathKind;
+      /** Names of files that a directory must have. */
+      readonly holds?: readonly string[];
       /** A step makes it where it is missing, so that only its directory must be there. */
       readonly made?: { readonly bytes: number; readonly atOnce: boolean };
       readonly help?: string;
@@ -185,6 +187,13 @@ export type Requirement =
       readonly kind: 'enrolled-keys';
       readonly path: string;
       readonly made: boolean;
+      readonly origin?: Origin | undefined;
+    }
+  /** A directory with the state of a TPM, which should be one of that version, where there is any. */
+  | {
+      readonly kind: 'tpm-version';
+      readonly path: string;
+      readonly version: string;
       readonly origin?: Origin | undefined;
     }
   /** Bytes of memory in huge pages of a size, which must be free. */

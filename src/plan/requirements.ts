@@ -28,6 +28,7 @@ export function pathRequirements(device: PlannedDevice, names: Names, steps: rea
         path: given.value,
         access: readOnly ? 'read' : (spec.access ?? 'read'),
         type: spec.expect,
+        ...(spec.holds !== undefined && { holds: spec.holds }),
         ...(spec.expect === 'tpm-state' ? { made: { bytes: 0, atOnce: false } } : madeBy(steps, given.value)),
         ...(spec.help !== undefined && { help: spec.help }),
         origin: given.origin,

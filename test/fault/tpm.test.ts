@@ -85,4 +85,37 @@ describe.skipIf(LACKING !== undefined)(`the TPM of a VM${LACKING ? ` (left out: 
     describeVm('{ type: swtpm, version: "1.2" }');
     await expect(machine.start()).rejects.toThrow(/which a TPM 1.2 has not got/);
   });
+
+  it.each([
+    ['1.2', '2.0'],
+    ['2.0', '1.2'],
+  ])('of version %s is not taken for one of %s', async (made, asked) => {
+    const device = (version: string, more = ''): void =>
+      describeVm(`{ type: swtpm, version: "${version}", model: tpm-tis, certificates: off${more} }`);
+    const restart = async (): Promise<string> => {
+      await machine.ezvm('stop', 'vm', '--force');
+      return (await machine.start()).err;
+    };
+    device(made);
+    await machine.start();
+    expect(await restart()).not.toContain('has a TPM');
+    device(asked);
+    expect(await restart()).toMatch(
+      new RegExp(`vm.yaml:6:.* warning: the VM has a TPM ${made} and gets a new ${asked} .*version: "${made}"`, 's'),
+    );
+    expect(await restart()).not.toContain('has a TPM');
+    await machine.ezvm('stop', 'vm', '--force');
+
+    device(made, ', state: own.tpm');
+    await machine.start();
+    await machine.ezvm('stop', 'vm', '--force');
+    const before = readFileSync(join(machine.dir, 'own.tpm'));
+    device(asked, ', state: own.tpm');
+    await expect(machine.start()).rejects.toThrow(
+      new RegExp(`vm.yaml:6:.* is not that of a TPM ${asked}, or is damaged.*\`version\` that it was made with`, 's'),
+    );
+    expect(readFileSync(join(machine.dir, 'own.tpm'))).toEqual(before);
+    device(made, ', state: own.tpm');
+    await machine.start();
+  });
 });

@@ -65,6 +65,11 @@ describe('L1 to L4: every template means something', () => {
     ['an enum without values', 'summary: x\nparams:\n  a: { type: enum, summary: y }', '3:3 params.a: an enum needs'],
     ['a list of nothing', 'summary: x\nparams:\n  a: { type: list, summary: y }', '3:3 params.a: a list needs'],
     [
+      'what a file holds',
+      'summary: x\nparams:\n  a: { type: path, expect: file, holds: [b], summary: y }',
+      '3:3 params.a: `holds` is about a directory',
+    ],
+    [
       'a default of another type',
       'summary: x\nparams:\n  a: { type: int, default: many, summary: y }',
       '3:19 the default of a is "many"',

@@ -94,6 +94,8 @@ function describeRequirement(requirement: Requirement): string {
       return `${formatSize(requirement.bytes)} are free in pages of ${formatSize(requirement.page)}`;
     case 'enrolled-keys':
       return `${requirement.path}, where it is there, has keys for Secure Boot`;
+    case 'tpm-version':
+      return `${requirement.path} holds the state of a TPM ${requirement.version}, or of none`;
     case 'session':
       return `there is ${{ screen: 'a graphical session', bus: 'a session bus', terminal: 'a terminal', 'spice-handler': 'a program for SPICE on a socket' }[requirement.wants]} for ${requirement.by}`;
     case 'vfio':

@@ -3,7 +3,7 @@ import type { RunOnce } from '../plan.ts';
 
 /** Needs code because swtpm splits its options at commas and knows no escape, and a new TPM is made by another program. */
 export function resolveSwtpm(device: PlannedDevice, context: PlanContext): Resolved {
-  const { stateDir, refuse, facts, note } = context;
+  const { stateDir, refuse, facts, note, require } = context;
   const state = param<string>(device, 'state');
   for (const name of ['state', 'key'])
     if (param<string>(device, name)?.includes(','))
@@ -29,6 +29,13 @@ export function resolveSwtpm(device: PlannedDevice, context: PlanContext): Resol
       origin: saidAt(device, 'state'),
     });
   const home = state ?? `${stateDir}/tpm`;
+  if (kind === 'directory')
+    require({
+      kind: 'tpm-version',
+      path: home,
+      version: param<string>(device, 'version') ?? '',
+      origin: saidAt(device, 'version'),
+    });
   manufacture(device, placeOf(home, kind), context);
   // No mode: a device that holds the state keeps the one it has.
   const words = kind === 'directory' ? `dir=${home},mode=0600` : `backend-uri=file://${home}`;
