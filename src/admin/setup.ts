@@ -8,6 +8,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  realpathSync,
   rmSync,
 } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -62,7 +63,7 @@ const NOTHING: SetupRecord = { format: 2, files: [], dirs: [], undo: [] };
 
 /** What earlier setups have changed; nothing where there was none. */
 export function readSetup(root: string): SetupRecord {
-  const path = join(root, RECORD);
+  const path = placeIn(root, RECORD);
   if (!existsSync(path)) return NOTHING;
   try {
     const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
@@ -99,14 +100,14 @@ export function installSetup(root: string, part: SetupPart, wanted: readonly Ins
   const paths = wanted.map(({ path }) => path);
   const dirs = missingDirs(root, paths);
   write({ dirs: [...record.dirs, ...dirs] });
-  for (const dir of dirs) mkdirSync(join(root, dir), { mode: 0o755 });
+  for (const dir of dirs) mkdirSync(placeIn(root, dir), { mode: 0o755 });
   for (const { path, bytes, mode, owner, keepsEdits } of wanted) {
     if (keepsEdits && isEdited(root, path)) continue;
     const known = record.files.find((file) => file.path === path);
     const before = known ? known.before : readContents(root, path);
     const file = { part, path, before, after: Buffer.from(bytes).toString('base64') };
     write({ files: [...record.files.filter((each) => each !== known), file] });
-    replace(join(root, path), () => writeWhole(join(root, path), bytes, mode, owner));
+    replace(placeIn(root, path), () => writeWhole(placeIn(root, path), bytes, mode, owner));
   }
 }
 
@@ -123,8 +124,8 @@ export function recordCommand(root: string, undo: readonly string[]): void {
 export function undoSetup(root: string): string[] {
   const record = readSetup(root);
   const changed = record.files.filter((file) => !putBack(root, file)).map(({ path }) => path);
-  rmSync(join(root, RECORD), { force: true });
-  for (const dir of record.dirs.toReversed()) removeIfEmpty(join(root, dir));
+  rmSync(placeIn(root, RECORD), { force: true });
+  for (const dir of record.dirs.toReversed()) removeIfEmpty(placeIn(root, dir));
   return changed;
 }
 
@@ -134,9 +135,39 @@ export function isEdited(root: string, path: string): boolean {
   return now !== null && readSetup(root).files.find((file) => file.path === path)?.after !== now.base64;
 }
 
+/** Where a path is below the root. @throws EzvmError exit 3 where a link on the way leads out of that */
+function placeIn(root: string, path: string): string {
+  const top = realpathSync(root);
+  const names = dirname(path).split('/').filter(Boolean);
+  for (let count = 1; root !== '/' && count <= names.length; count++) {
+    const dir = join(root, ...names.slice(0, count));
+    if (!lstatSync(dir, { throwIfNoEntry: false })) break;
+    const leadsTo = realOrNone(dir);
+    if (leadsTo === undefined || !`${leadsTo}/`.startsWith(`${top}/`))
+      throw fault(
+        EXIT.host,
+        'path-leaves-root',
+        `${dir} is a link that leads out of ${root}, so nothing is written there`,
+        {
+          help: 'make the link relative, so that it stays below that directory, or put a directory in its place',
+        },
+      );
+  }
+  return join(root, path);
+}
+
+/** Where a path leads; undefined where that is nothing. */
+function realOrNone(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 /** A file below the root; null where there is none. @throws EzvmError exit 3 where it is a link or no ordinary file */
 export function readContents(root: string, path: string): Contents | null {
-  const full = join(root, path);
+  const full = placeIn(root, path);
   const stat = lstatSync(full, { throwIfNoEntry: false });
   if (!stat) return null;
   if (!stat.isFile())
@@ -151,7 +182,7 @@ export function readContents(root: string, path: string): Contents | null {
 function putBack(root: string, { path, before, after }: RecordedFile): boolean {
   const now = readContents(root, path);
   if (now !== null && now.base64 !== after && now.base64 !== before?.base64) return false;
-  const full = join(root, path);
+  const full = placeIn(root, path);
   replace(full, () => {
     if (before === null) rmSync(full, { force: true });
     else writeWhole(full, Buffer.from(before.base64, 'base64'), before.mode, before);
@@ -179,14 +210,14 @@ function openRecord(root: string): SetupRecord {
   const record = readSetup(root);
   const dirs = missingDirs(root, [RECORD]);
   if (dirs.length === 0) return record;
-  for (const dir of dirs) mkdirSync(join(root, dir), { mode: 0o755 });
+  for (const dir of dirs) mkdirSync(placeIn(root, dir), { mode: 0o755 });
   const opened = { ...record, dirs: [...record.dirs, ...dirs] };
   writeRecord(root, opened);
   return opened;
 }
 
 function writeRecord(root: string, record: SetupRecord): void {
-  writeWhole(join(root, RECORD), Buffer.from(`${JSON.stringify(record, undefined, 1)}\n`), 0o600);
+  writeWhole(placeIn(root, RECORD), Buffer.from(`${JSON.stringify(record, undefined, 1)}\n`), 0o600);
 }
 
 /** Directories that the paths need and that are not there, outermost first. */
@@ -194,7 +225,8 @@ function missingDirs(root: string, paths: readonly string[]): string[] {
   const missing = new Set<string>();
   for (const path of paths) {
     const chain: string[] = [];
-    for (let dir = dirname(path); dir !== '/' && !existsSync(join(root, dir)); dir = dirname(dir)) chain.unshift(dir);
+    for (let dir = dirname(path); dir !== '/' && !existsSync(placeIn(root, dir)); dir = dirname(dir))
+      chain.unshift(dir);
     for (const dir of chain) missing.add(dir);
   }
   return [...missing];

@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Outcome, Program } from '../program.ts';
@@ -195,6 +205,34 @@ describe('setup undo', () => {
       expect((await setup('undo')).exit).toBe(0);
       expect(snapshot(root)).toEqual(before);
     }
+  });
+
+  it.each([
+    ['etc/sysctl.d', 'etc/udev'],
+    ['var/lib', 'var/lib'],
+    ['nowhere', 'etc/security'],
+  ])('writes nothing through a link that leads out of the root, to %s', async (away, link) => {
+    const outside = join(program.dir, 'outside');
+    if (away !== 'nowhere') mkdirSync(join(outside, away, 'ezvm'), { recursive: true });
+    rmSync(join(root, link), { recursive: true, force: true });
+    mkdirSync(dirname(join(root, link)), { recursive: true });
+    symlinkSync(join(outside, away), join(root, link));
+    const before = existsSync(outside) ? snapshot(outside) : {};
+    for (const words of [[], ['--apply']]) {
+      const { exit, err } = await group(...words);
+      expect(err).toMatch(new RegExp(`error: ${join(root, link)}.* leads out of ${root}`));
+      expect(exit).toBe(3);
+    }
+    expect(existsSync(outside) ? snapshot(outside) : {}).toEqual(before);
+  });
+
+  it('follows links that stay below the root', async () => {
+    mkdirSync(join(root, 'usr/etc/security'), { recursive: true });
+    symlinkSync('../usr/etc/security', join(root, 'etc/security'));
+    expect((await group('--apply')).exit).toBe(0);
+    expect(readdirSync(join(root, 'usr/etc/security/limits.d'))).toHaveLength(1);
+    expect((await setup('undo')).exit).toBe(0);
+    expect(readdirSync(join(root, 'usr/etc/security'))).toEqual([]);
   });
 
   it('replaces no link, which could lead anywhere', async () => {
