@@ -64,7 +64,7 @@ describe('setup group', () => {
     const { exit, out, err } = await group();
     expect(exit).toBe(0);
     expect(out).toContain('+++ /etc/udev/rules.d/70-ezvm.rules\n');
-    expect(out).toContain('+SUBSYSTEM=="vfio", GROUP="ezvm", MODE="0660"\n');
+    expect(out).toMatch(/^\+SUBSYSTEM=="vfio", TEST==.*, GROUP="ezvm", MODE="0660"$/m);
     expect(err).toContain('nothing is changed yet');
     expect(err).toContain('there is no PCI device 0000:ff:1f.7 here');
     expect(snapshot(root)).toEqual(before);
@@ -87,9 +87,11 @@ describe('setup group', () => {
   it('gives the group each thing that the VMs name, and nothing else', async () => {
     expect((await group('--apply')).exit).toBe(0);
     const given = 'GROUP="ezvm", MODE="0660"';
+    const id = (name: string): string => readFileSync(`/sys/bus/pci/devices/0000:00:00.0/${name}`, 'utf8').trim();
+    const ids = (key: string): string => `${key}vendor}=="${id('vendor')}", ${key}device}=="${id('device')}"`;
     expect(installed('etc/udev/rules.d/70-ezvm.rules').split('\n').slice(1, -1)).toEqual([
-      `SUBSYSTEM=="vfio", ${given}`,
-      `SUBSYSTEM=="vfio-dev", ${given}`,
+      `SUBSYSTEM=="vfio", TEST=="/sys/kernel/iommu_groups/%k/devices/0000:00:00.0", ${ids('ATTR{[pci/0000:00:00.0]')}, ${given}`,
+      `SUBSYSTEM=="vfio-dev", KERNELS=="0000:00:00.0", ${ids('ATTRS{')}, ${given}`,
       `KERNEL=="iommu", SUBSYSTEM=="misc", ${given}`,
       `SUBSYSTEM=="block", SYMLINK=="disk/by-id/ata-X", ${given}`,
       `SUBSYSTEM=="block", KERNEL=="loop99", ${given}`,

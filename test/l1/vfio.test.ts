@@ -36,7 +36,7 @@ echo $address >/sys/bus/pci/drivers_probe
 echo "bound: $(driver)"
 node=/dev/vfio/$(basename "$(readlink $card/iommu_group)")
 chmod 666 /dev/kvm /dev/vfio/vfio
-eval "$(sed -n 's/^SUBSYSTEM=="vfio", GROUP="\\([^"]*\\)", MODE="\\([^"]*\\)"$/group=\\1 mode=\\2/p' /run/root/etc/udev/rules.d/70-ezvm.rules)"
+eval "$(sed -n 's/^SUBSYSTEM=="vfio", .*GROUP="\\([^"]*\\)", MODE="\\([^"]*\\)"$/group=\\1 mode=\\2/p' /run/root/etc/udev/rules.d/70-ezvm.rules)"
 chgrp $group $node; chmod $mode $node
 kilobytes=$(sed -n 's/^@users hard memlock //p' /run/root/etc/security/limits.d/60-ezvm.conf)
 

@@ -35,7 +35,7 @@ export function setupFiles(needs: HostNeeds, target: SetupTarget): SetupFile[] {
   const drivers = [...new Set(functions.flatMap(({ driver }) => (driver && driver !== 'vfio-pci' ? driver : [])))];
   const files: [string, readonly string[], number?][] = [
     ['/etc/sysusers.d/ezvm.conf', [`g ${group} - -`]],
-    ['/etc/udev/rules.d/70-ezvm.rules', deviceRules(needs, group)],
+    ['/etc/udev/rules.d/70-ezvm.rules', deviceRules(needs, functions, group)],
     ['/etc/udev/rules.d/60-ezvm-vfio-bind.rules', bindingRules(functions)],
     // So that vfio-pci is there when another driver would take the device, in the initramfs too.
     ['/etc/modprobe.d/ezvm-vfio.conf', drivers.map((driver) => `softdep ${driver} pre: vfio-pci`)],

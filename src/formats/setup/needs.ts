@@ -7,6 +7,8 @@ export interface HostNeeds {
   readonly blocks: readonly string[];
   /** Addresses of PCI functions that are handed over, or may be. */
   readonly pci: readonly string[];
+  /** Names of mediated devices that are handed over, as in `04d064c3-66a1-4aa7-9589-f8b3ecf91cd7`. */
+  readonly mediated: readonly string[];
   /** Bytes that the largest guest with such a function locks in memory. */
   readonly locked: number;
   readonly taps: readonly { readonly name: string; readonly queues: boolean }[];
@@ -30,6 +32,7 @@ export function gatherNeeds(plans: readonly Plan[]): HostNeeds {
       plans.flatMap(({ qemu }) => qemu.descriptors.flatMap((one) => (one.type === 'block' ? one.path : []))),
     ),
     pci: sorted(plans.flatMap(pciOf)),
+    mediated: sorted(plans.flatMap(mediatedOf)),
     locked: Math.max(0, ...plans.map(lockedBy)),
     taps: unique(
       taps.map(({ ifname, queues }) => ({ name: String(ifname), queues: typeof queues === 'number' && queues > 1 })),
@@ -57,6 +60,13 @@ function pciOf({ qemu, requirements }: Plan): string[] {
     driver === 'vfio-pci' && typeof host === 'string' ? [host] : [],
   );
   return [...handed, ...requirements.flatMap((one) => (one.kind === 'vfio-choice' ? one.others.flat() : []))];
+}
+
+function mediatedOf({ requirements }: Plan): string[] {
+  return requirements.flatMap((one) => {
+    const name = one.kind === 'vfio' ? /^\/sys\/.*\/([^/]+)\/?$/.exec(one.device)?.[1] : undefined;
+    return name === undefined ? [] : [name];
+  });
 }
 
 /** Devices that no VM names have the least that the module takes. */

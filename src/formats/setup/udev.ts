@@ -6,16 +6,12 @@ import type { HostNeeds } from './needs.ts';
  * The rules that give devices to a group. Its file must come after LVM's own rules (56), which name what is matched here,
  * and before those that give devices to the person at the screen (73).
  */
-export function deviceRules(needs: HostNeeds, group: string): string[] {
+export function deviceRules(needs: HostNeeds, functions: readonly PciFunction[], group: string): string[] {
   const given = `GROUP="${group}", MODE="0660"`;
   return [
-    ...(needs.pci.length > 0
-      ? [
-          `SUBSYSTEM=="vfio", ${given}`,
-          `SUBSYSTEM=="vfio-dev", ${given}`,
-          `KERNEL=="iommu", SUBSYSTEM=="misc", ${given}`,
-        ]
-      : []),
+    ...functions.flatMap(matchFunction).map((match) => `${match}, ${given}`),
+    ...needs.mediated.map((name) => `SUBSYSTEM=="vfio", ${inGroup(plain(name))}, ${given}`),
+    ...(functions.length + needs.mediated.length > 0 ? [`KERNEL=="iommu", SUBSYSTEM=="misc", ${given}`] : []),
     ...needs.blocks.map((path) => `SUBSYSTEM=="block", ${matchBlock(path)}, ${given}`),
     ...(needs.kvmfr.length > 0 ? [`SUBSYSTEM=="kvmfr", ${given}, TAG+="uaccess"`] : []),
     ...needs.usb.map(
@@ -33,6 +29,21 @@ export function bindingRules(functions: readonly PciFunction[]): string[] {
     ({ address, vendor, device }) =>
       `ACTION=="add", SUBSYSTEM=="pci", KERNEL=="${address}", ATTR{vendor}=="${vendor}", ATTR{device}=="${device}", ATTR{driver_override}="vfio-pci", RUN{builtin}+="kmod load vfio-pci", RUN+="/bin/sh -c 'echo %k > /sys/bus/pci/drivers_probe'"`,
   );
+}
+
+/** The node of its IOMMU group, whose number may be another at the next boot, and its own, as long as it is the device that it was. */
+function matchFunction({ address, vendor, device }: PciFunction): string[] {
+  const own = `KERNELS=="${address}", ATTRS{vendor}=="${vendor}", ATTRS{device}=="${device}"`;
+  const attribute = (name: string): string => `ATTR{[pci/${address}]${name}}`;
+  return [
+    `SUBSYSTEM=="vfio", ${inGroup(address)}, ${attribute('vendor')}=="${vendor}", ${attribute('device')}=="${device}"`,
+    `SUBSYSTEM=="vfio-dev", ${own}`,
+  ];
+}
+
+/** Holds for the node of the IOMMU group that a device is in. */
+function inGroup(device: string): string {
+  return `TEST=="/sys/kernel/iommu_groups/%k/devices/${device}"`;
 }
 
 /** LVM and the device mapper have names of their own; anything else goes by the node or the link that the VM names. */
