@@ -49,7 +49,8 @@ export interface Contents {
   readonly gid: number;
 }
 
-interface RecordedFile {
+/** What a setup has installed. */
+export interface RecordedFile {
   readonly part: SetupPart;
   readonly path: string;
   /** What was there before; null where nothing was. */

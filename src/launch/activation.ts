@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { recordCommand } from '../admin/setup.ts';
+import { chmodSync, chownSync, existsSync, lstatSync, readdirSync } from 'node:fs';
+import { type RecordedFile, recordCommand } from '../admin/setup.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
+import { DEVICE_RULES } from '../formats/setup/udev.ts';
 import { findGroup } from '../host/account.ts';
 
 /** A command that makes the host heed files that were installed, and the one that takes it back. */
@@ -44,7 +45,7 @@ const DEVICES = ['block', 'vfio', 'vfio-dev', 'misc', 'kvmfr', 'usb', 'input'].m
 const DAEMONS: readonly Heeding[] = [
   same(/\/rules\.d\//, '/run/udev/control', [UDEVADM, 'control', '--reload']),
   {
-    reads: /\/70-ezvm\.rules$/,
+    reads: new RegExp(`^${DEVICE_RULES}$`),
     runs: '/run/udev/control',
     come: [UDEVADM, 'trigger', '--action=change', ...DEVICES],
     // Only for a device that is added do udev's own rules say whose it is, so that the group would keep it.
@@ -95,10 +96,27 @@ export async function performActivation(root: string, commands: readonly Activat
 export async function undoActivation(
   root: string,
   undo: readonly (readonly string[])[],
-  files: readonly { readonly path: string }[],
+  files: readonly RecordedFile[],
 ): Promise<Diagnostic[]> {
+  if (root !== '/') return [];
+  takeNodes(files);
   // A group goes last: until then devices are its.
-  return root === '/' ? [...running(files).map(({ gone }) => gone), ...undo].flatMap(run) : [];
+  return [...running(files).map(({ gone }) => gone), ...undo].flatMap(run);
+}
+
+/** No rule of udev's own says whose VFIO's nodes are, so that they would stay the group's, and be of whichever gets its number. */
+function takeNodes(files: readonly RecordedFile[]): void {
+  const rules = files.find(({ path }) => path === DEVICE_RULES)?.after ?? '';
+  const group = /GROUP="([^"]+)"/.exec(Buffer.from(rules, 'base64').toString('utf8'))?.[1];
+  const gid = group === undefined ? undefined : findGroup(group, '/');
+  for (const folder of ['/dev/vfio', '/dev/vfio/devices'])
+    for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+      const node = `${folder}/${name}`;
+      const stat = lstatSync(node, { throwIfNoEntry: false });
+      if (!stat?.isCharacterDevice() || stat.gid !== gid) continue;
+      chownSync(node, 0, 0);
+      chmodSync(node, 0o600);
+    }
 }
 
 function run([program = '', ...args]: readonly string[]): Diagnostic[] {

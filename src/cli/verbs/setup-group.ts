@@ -5,6 +5,7 @@ import { gatherNeeds } from '../../formats/setup/needs.ts';
 import type { Account } from '../../host/account.ts';
 import { heeding, membership } from '../../launch/activation.ts';
 import type { CliContext } from '../context.ts';
+import { tellEarlyDrivers } from '../early-drivers.ts';
 import { carryOut, groupOf, rootOf, type Setup, wordFlag } from '../setup.ts';
 import type { Flags, Verb } from '../verb.ts';
 import { findBeneficiary, findFunctions, planAtHand } from '../vms-at-hand.ts';
@@ -59,7 +60,12 @@ async function wantedFiles(
   });
   return {
     files,
-    notes: [...missing, ...needs.blocks.filter(isUnsteady).map(unsteady), ...needs.blocks.filter(isInUse).map(inUse)],
+    notes: [
+      ...missing,
+      ...tellEarlyDrivers(functions),
+      ...needs.blocks.filter(isUnsteady).map(unsteady),
+      ...needs.blocks.filter(isInUse).map(inUse),
+    ],
   };
 }
 
@@ -100,9 +106,7 @@ function afterwards(files: readonly SetupFile[], { name }: Account): string {
   const binds = files.some(({ path }) => path.endsWith('ezvm-vfio-bind.rules'));
   return [
     `${name}: log out and in again, so that you are in the group\n`,
-    binds
-      ? 'reboot, so that devices get vfio-pci before other drivers (and make the initramfs anew if those are in it)\n'
-      : '',
+    binds ? 'reboot, so that devices get vfio-pci before other drivers\n' : '',
   ].join('');
 }
 

@@ -1,7 +1,7 @@
 import type { PciFunction } from '../../host/pci.ts';
 import type { HostNeeds } from './needs.ts';
 import { type NetworkDaemon, networkFiles } from './network.ts';
-import { bindingRules, deviceRules } from './udev.ts';
+import { bindingRules, DEVICE_RULES, deviceRules } from './udev.ts';
 
 /** A file of the host's that the setup makes. */
 export interface SetupFile {
@@ -35,7 +35,7 @@ export function setupFiles(needs: HostNeeds, target: SetupTarget): SetupFile[] {
   const drivers = [...new Set(functions.flatMap(({ driver }) => (driver && driver !== 'vfio-pci' ? driver : [])))];
   const files: [string, readonly string[], number?][] = [
     ['/etc/sysusers.d/ezvm.conf', [`g ${group} - -`]],
-    ['/etc/udev/rules.d/70-ezvm.rules', deviceRules(needs, functions, group)],
+    [DEVICE_RULES, deviceRules(needs, functions, group)],
     ['/etc/udev/rules.d/60-ezvm-vfio-bind.rules', bindingRules(functions)],
     // So that vfio-pci is there when another driver would take the device, in the initramfs too.
     ['/etc/modprobe.d/ezvm-vfio.conf', drivers.map((driver) => `softdep ${driver} pre: vfio-pci`)],

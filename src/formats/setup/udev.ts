@@ -2,10 +2,10 @@ import { EXIT, fault } from '../../core/diagnostic.ts';
 import type { PciFunction } from '../../host/pci.ts';
 import type { HostNeeds } from './needs.ts';
 
-/**
- * The rules that give devices to a group. Its file must come after LVM's own rules (56), which name what is matched here,
- * and before those that give devices to the person at the screen (73).
- */
+/** It must come after LVM's own rules (56), which name what is matched here, and before those that give devices to the person at the screen (73). */
+export const DEVICE_RULES = '/etc/udev/rules.d/70-ezvm.rules';
+
+/** The rules that give devices to a group. */
 export function deviceRules(needs: HostNeeds, functions: readonly PciFunction[], group: string): string[] {
   const given = `GROUP="${group}", MODE="0660"`;
   return [
