@@ -84,6 +84,7 @@ function needed(start: Start): { sidecar: Sidecar; child: Child }[] {
 /** Starts a sidecar that needs QEMU; the VM runs on if that fails, and the warning says why. */
 export async function startAfter(start: Start, sidecar: Sidecar): Promise<Diagnostic[]> {
   const { name, origin } = sidecar;
+  const vm = start.plan.vm.name;
   let child: Child | undefined;
   let warning: Diagnostic | undefined;
   try {
@@ -94,7 +95,9 @@ export async function startAfter(start: Start, sidecar: Sidecar): Promise<Diagno
     if (!(error instanceof EzvmError)) throw error;
     const [cause] = error.diagnostics;
     const message = cause?.code === 'interrupted' ? `${name} was not waited for any longer` : error.message;
-    warning = { severity: 'warning', code: cause?.code ?? 'sidecar-failed', message, help: cause?.help, origin };
+    const again = child && !child.exit() ? `ezvm restart-sidecar ${vm} ${name}` : `ezvm view ${vm}`;
+    const help = [cause?.help, `open it again: ${again}`].filter(Boolean).join('; ');
+    warning = { severity: 'warning', code: cause?.code ?? 'sidecar-failed', message, help, origin };
   }
   const exit = child?.exit();
   if (exit) recordReason(start, name, describeExit(exit));

@@ -23,34 +23,47 @@ export interface ViewOptions {
   readonly onProgress?: (text: string) => void;
 }
 
+/** Names of viewers, by what became of them. */
+export interface Viewed {
+  readonly opened: readonly string[];
+  readonly kept: readonly string[];
+}
+
 /** Milliseconds until a viewer that another process opens must be there. */
 const OPENING = 20_000;
 
 /**
  * Opens the viewers of a VM that runs.
- * @returns the names of those that were opened; the others were open already
+ * @returns the names of those that were opened, and of those that were open already
  * @throws EzvmError exit 3 when one cannot be started, 4 when the VM does not run or has none
  */
-export async function view(vm: SidecarTarget, options: ViewOptions): Promise<readonly string[]> {
+export async function view(vm: SidecarTarget, options: ViewOptions): Promise<Viewed> {
   const plan = bootedPlan(vm);
   const viewers = plan.sidecars.filter(({ when }) => when !== 'before');
   if (viewers.length === 0) throw noViewer(plan);
   const opened: string[] = [];
+  const kept: string[] = [];
   for (const sidecar of viewers) {
     if (sidecar.onClose && !options.foreground) {
-      if (isOpen(vm, sidecar)) continue;
+      if (isOpen(vm, sidecar)) {
+        kept.push(sidecar.name);
+        continue;
+      }
       await openWatched(plan, sidecar, options);
     } else {
       const reopened = await reopen(vm, sidecar, { ...options, old: 'keep' }).catch((error) =>
         explain(error, options.session),
       );
-      if (!reopened) continue;
+      if (!reopened) {
+        kept.push(sidecar.name);
+        continue;
+      }
       if (options.foreground) await stay(plan, sidecar, reopened, options);
       else reopened.child.release();
     }
     opened.push(sidecar.name);
   }
-  return opened;
+  return { opened, kept };
 }
 
 /** A viewer that failed for want of a screen says so in words of its own, if it does. */

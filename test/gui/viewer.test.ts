@@ -59,6 +59,26 @@ describe.skipIf(LACKING !== undefined)(`the SPICE viewer${LACKING ? ` (left out:
     await desk.seesGuest();
   });
 
+  it('that hangs is told with what brings another', async () => {
+    const desk = await open('display: spice');
+    await desk.machine.start();
+    await desk.seesGuest();
+    const [viewer] = (await desk.machine.status()).sidecars;
+    process.kill(viewer?.pid ?? 0, 'SIGSTOP');
+    const command = 'ezvm restart-sidecar vm viewer';
+    const told = async (): Promise<string> => (await desk.machine.ezvm('status', 'vm')).out;
+    await until('its stop', async () => (await told()).includes(`viewer: stopped (pid ${viewer?.pid})`));
+    expect(await told()).toContain(
+      `help   let it go on: kill -CONT ${viewer?.pid}, or end it for another: ${command}\n`,
+    );
+    expect((await desk.machine.ezvm('view', 'vm')).err).toContain(
+      `open already\n  where it shows nothing: ${command}\n`,
+    );
+    expect(await desk.machine.ezvm('restart-sidecar', 'vm', 'viewer')).toMatchObject({ exit: 0 });
+    await desk.seesGuest();
+    expect(await told()).not.toContain('help');
+  });
+
   it('takes the VM with it when it is closed, where that is asked for', async () => {
     const desk = await open('display: { type: spice, on-close: stop }');
     await desk.machine.start();

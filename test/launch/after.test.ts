@@ -51,7 +51,12 @@ describe('a sidecar that needs QEMU', () => {
     const plan = buildPlan(lab, { sidecars: [viewer('echo "cannot open display" >&2; exit 1')] });
     const { warnings } = await launch(plan);
     expect(warnings).toMatchObject([
-      { severity: 'warning', message: 'viewer exited with status 1: cannot open display', origin: ORIGIN },
+      {
+        severity: 'warning',
+        message: 'viewer exited with status 1: cannot open display',
+        help: expect.stringMatching(/; open it again: ezvm view vm$/),
+        origin: ORIGIN,
+      },
     ]);
     const { condition, sidecars } = await statusOf('vm', plan.vm.runDir);
     expect(condition).toBe('running');
@@ -91,7 +96,8 @@ describe('a sidecar that needs QEMU', () => {
     const socket = join(lab.runRoot, 'vm', 'qmp.sock');
     const plan = buildPlan(lab, { sidecars: [viewer('sleep 600', { needs: { socket } })] });
     const { warnings } = await launch(plan);
-    expect(warnings).toMatchObject([{ message: expect.stringContaining('has not connected to') }]);
+    const help = expect.stringMatching(/; open it again: ezvm restart-sidecar vm viewer$/);
+    expect(warnings).toMatchObject([{ message: expect.stringContaining('has not connected to'), help }]);
     const { sidecars } = await statusOf('vm', plan.vm.runDir);
     expect(sidecars).toMatchObject([{ alive: true, connected: false }]);
     await stop(plan.vm, { force: true });

@@ -41,9 +41,9 @@ describe('view', () => {
     const plan = buildPlan(lab, { sidecars: [viewer('sleep 600')] });
     await launch(plan);
     const first = entry(plan);
-    expect(await view(plan.vm, OPTIONS)).toEqual([]);
+    expect(await view(plan.vm, OPTIONS)).toEqual({ opened: [], kept: ['viewer'] });
     await kill(plan);
-    expect(await view(plan.vm, OPTIONS)).toEqual(['viewer']);
+    expect(await view(plan.vm, OPTIONS)).toEqual({ opened: ['viewer'], kept: [] });
     const second = entry(plan);
     expect(second.pid).not.toBe(first.pid);
     expect(isAlive(second)).toBe(true);
@@ -57,7 +57,7 @@ describe('view', () => {
     const { state } = await launch(plan);
     expect(state.sidecars).toEqual([]);
     expect((await statusOf('vm', plan.vm.runDir)).sidecars).toEqual([]);
-    expect(await view(plan.vm, OPTIONS)).toEqual(['viewer']);
+    expect(await view(plan.vm, OPTIONS)).toEqual({ opened: ['viewer'], kept: [] });
     expect((await statusOf('vm', plan.vm.runDir)).sidecars).toMatchObject([{ alive: true, needed: false }]);
     await stop(plan.vm, { force: true });
     expect(lab.leftovers()).toEqual([]);

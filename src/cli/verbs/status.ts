@@ -47,19 +47,25 @@ function printStatus(status: VmStatus): string {
     lines.push(
       `  sidecar  ${sidecar.name}: ${describeSidecar(sidecar)}`,
       ...(sidecar.said ?? []).map((line) => `             ${line}`),
-      ...(sidecar.alive || status.pid === undefined ? [] : [`    help   ${howToMend(sidecar, status.name)}`]),
+      ...(isWell(sidecar) || status.pid === undefined ? [] : [`    help   ${howToMend(sidecar, status.name)}`]),
     );
   lines.push(...(status.said ?? []).map((line) => `  qemu said: ${line}`));
   return `${lines.map(printable).join('\n')}\n`;
 }
 
-function howToMend({ name, needed, restartable }: SidecarStatus, vm: string): string {
+function isWell({ alive, stopped, connected }: SidecarStatus): boolean {
+  return alive && !stopped && connected !== false;
+}
+
+function howToMend({ name, pid, alive, stopped, needed, restartable }: SidecarStatus, vm: string): string {
+  const anew = `ezvm restart-sidecar ${vm} ${name}`;
+  if (stopped) return `let it go on: kill -CONT ${pid}${restartable ? `, or end it for another: ${anew}` : ''}`;
   if (!restartable) return `shut the guest down and start it again: ezvm stop ${vm} && ezvm ${vm}`;
-  return needed ? `ezvm restart-sidecar ${vm} ${name}` : `ezvm view ${vm}`;
+  return needed || alive ? anew : `ezvm view ${vm}`;
 }
 
 function describeSidecar({ alive, connected, stopped, pid, needed, reason, ended, heard }: SidecarStatus): string {
-  if (stopped) return `stopped (pid ${pid})${needed ? ', and QEMU needs it' : ''}; let it go on: kill -CONT ${pid}`;
+  if (stopped) return `stopped (pid ${pid})${needed ? ', and QEMU needs it' : ''}`;
   if (alive) return `alive (pid ${pid})${connected === false ? ', but not connected' : ''}`;
   const last = heard === undefined ? '' : `, and it last spoke at ${printTime(heard)}`;
   const end = reason ?? `has ended; nobody was there to see how${last}`;

@@ -15,13 +15,14 @@ export const verb: Verb = {
   words: [1, 1],
   async run([ref = ''], flags, context) {
     const vm = await resolveVm(ref, context);
-    const opened = await view(vm, {
+    const { opened, kept } = await view(vm, {
       session: findSession(context.env),
       ezvm: ezvmArgv(context),
       foreground: flags['foreground'] === true,
       ...(context.interactive && { onProgress: (text: string) => context.err(`${text}\n`) }),
     });
     if (opened.length === 0) context.err(`the viewer of ${vm.name} is open already\n`);
+    for (const name of kept) context.err(`  where it shows nothing: ezvm restart-sidecar ${vm.name} ${name}\n`);
     return EXIT.ok;
   },
 };
