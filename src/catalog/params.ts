@@ -47,9 +47,11 @@ export function checkParam(
   if (spec.type === 'list') return checkList(spec, node, context);
   if (node.kind !== 'scalar')
     return { faults: [{ at: node.at, message: `a ${node.kind}; ${expected(spec)} is wanted` }] };
-  const checked = CHECKS[spec.type](node, spec, context);
-  if ('value' in checked) return checked;
   const slip = spec.slips && slipIn(spec.slips, node.source ?? String(node.value));
+  // Anything can be the name of a file; what looks like an address is hardly meant so.
+  const checked =
+    spec.type === 'path' && slip !== undefined ? wrong(node, spec) : CHECKS[spec.type](node, spec, context);
+  if ('value' in checked) return checked;
   return { faults: [{ at: node.at, ...checked, ...(slip !== undefined && { help: slip }) }] };
 }
 

@@ -113,6 +113,7 @@ const combination = z.strictObject({
   when,
   key: name,
   longer: z.number().int().optional(),
+  matches: z.string().refine(isExpression, 'it is no regular expression').optional(),
   message: z.string().min(1),
   help: z.string().min(1),
 });

@@ -112,6 +112,8 @@ export interface CombinationEntry {
   readonly key: string;
   /** Besides, its text has more bytes than this. */
   readonly longer?: number;
+  /** Besides, its whole text matches this regular expression. */
+  readonly matches?: string;
   readonly message: string;
   readonly help: string;
 }

@@ -1,4 +1,4 @@
-import type { Needs } from '../catalog/template.ts';
+import type { ValueNeeds } from '../catalog/template.ts';
 import { defaultOf } from '../model/devices.ts';
 import type { DeviceSpec } from '../model/spec.ts';
 import type { PlanContext } from './device.ts';
@@ -11,7 +11,7 @@ import type { PlanContext } from './device.ts';
  * @param key the parameter that asks for it, where not all of the device does
  */
 export function boardHas(
-  needs: Partial<Needs> | undefined,
+  needs: Partial<ValueNeeds> | undefined,
   device: DeviceSpec,
   context: PlanContext,
   what: string,
@@ -22,8 +22,9 @@ export function boardHas(
   if (isUnasked(device, context)) return false;
   const message = `${device.id}: ${what} does not go with the board ${boardType(context)}, which has no ${needs.board}`;
   const { origin } = device;
-  if (needs.otherwise === 'omit')
-    note({ severity: 'warning', code: 'board-lacks', message: `${message}; left out`, origin });
+  const { otherwise = 'refuse' } = needs;
+  if (otherwise !== 'refuse')
+    note({ severity: 'warning', code: 'board-lacks', message: `${message}; ${insteadOf(otherwise)}`, origin });
   else
     refuse({
       code: 'board-lacks',
@@ -32,6 +33,11 @@ export function boardHas(
       help: key === undefined ? helpFor(device, context) : `leave out \`${key}\`, or choose another board`,
     });
   return false;
+}
+
+/** What becomes of something that is not to be had, where a template knows what to do without it. */
+export function insteadOf(otherwise: string): string {
+  return otherwise === 'omit' ? 'left out' : `it gets ${otherwise} instead`;
 }
 
 function helpFor({ id, section, origin, typeOrigin }: DeviceSpec, { spec }: PlanContext): string {

@@ -3,8 +3,14 @@ import type { Diagnostic } from '../core/diagnostic.ts';
 import { type PlanContext, type PlannedDevice, saidAt } from './device.ts';
 import { holds, type Names, substituteText } from './expand.ts';
 
-function bytesOf(value: unknown): number {
-  return typeof value === 'string' ? new TextEncoder().encode(value).length : 0;
+/** Whether the text to blame is one that the entry is about. */
+function isSaid({ longer, matches }: CombinationEntry, value: unknown): boolean {
+  if (longer === undefined && matches === undefined) return true;
+  if (typeof value !== 'string') return false;
+  return (
+    (longer === undefined || new TextEncoder().encode(value).length > longer) &&
+    (matches === undefined || new RegExp(`^(?:${matches})$`).test(value))
+  );
 }
 
 /** Refuses or warns of the combinations of settings that a device's template lists. */
@@ -12,7 +18,7 @@ export function tellCombinations(device: PlannedDevice, names: Names, { refuse, 
   const { template } = device;
   const told = (entries: readonly CombinationEntry[], code: string): Omit<Diagnostic, 'severity'>[] =>
     entries
-      .filter(({ when, key, longer }) => holds(when, names) && (longer === undefined || bytesOf(names[key]) > longer))
+      .filter((entry) => holds(entry.when, names) && isSaid(entry, names[entry.key]))
       .map(({ key, message, help }) => ({
         code,
         message: `${device.id}: ${substituteText(message, names, device)}`,

@@ -2,7 +2,7 @@ import { wordOf } from '../catalog/names.ts';
 import type { Needs } from '../catalog/template.ts';
 import type { DeviceSpec, SpecValue } from '../model/spec.ts';
 import { compareVersions, formatVersion, parseVersion } from '../qemu/option.ts';
-import { boardHas } from './board-gate.ts';
+import { boardHas, insteadOf } from './board-gate.ts';
 import type { PlanContext } from './device.ts';
 
 /**
@@ -39,18 +39,21 @@ function gateValue(device: DeviceSpec, name: string, given: SpecValue, context: 
   const gate = given.value === null ? undefined : needs[word];
   const shown = word === 'set' ? name : `${name} ${word}`;
   const origin = given.origin ?? device.origin;
-  const board = gate?.board === undefined ? undefined : { board: gate.board };
-  if (!boardHas(board, { ...device, origin }, context, shown, name)) return given;
+  const { otherwise = 'refuse' } = gate ?? {};
+  const without: SpecValue = {
+    ...given,
+    value: otherwise === 'omit' ? null : type === 'bool' ? otherwise === 'on' : otherwise,
+  };
+  const board = gate?.board === undefined ? undefined : { board: gate.board, otherwise };
+  if (!boardHas(board, { ...device, origin }, context, shown, name)) return otherwise === 'refuse' ? given : without;
   const message = gate?.qemu === undefined ? undefined : lackOf(gate.qemu, `${device.id}: ${shown}`, context);
   if (message === undefined) return given;
-  const { otherwise = 'refuse' } = gate ?? {};
   if (otherwise === 'refuse') {
     context.requireNewer(device.id, message, origin);
     return given;
   }
-  noteLack(context, otherwise === 'omit' ? `${message}; left out` : `${message}; it gets ${otherwise} instead`, origin);
-  const value = otherwise === 'omit' ? null : type === 'bool' ? otherwise === 'on' : otherwise;
-  return { ...given, value };
+  noteLack(context, `${message}; ${insteadOf(otherwise)}`, origin);
+  return without;
 }
 
 /** What to say where this QEMU is older than `qemu` (`>=8.1`) wants. */

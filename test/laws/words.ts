@@ -38,6 +38,7 @@ class Reader {
   #atom(): string[] {
     const char = this.#text[this.#at++] ?? '';
     if (char === '(') {
+      if (this.#text.startsWith('?:', this.#at)) this.#at += 2;
       const words = this.alternatives();
       this.#at++;
       return words;
@@ -50,7 +51,8 @@ class Reader {
     if (char !== '[') return [char];
     const end = this.#text.indexOf(']', this.#at);
     // A number that is nowhere out of range.
-    const first = this.#text.slice(this.#at, end).includes('0-9') ? '1' : (this.#text[this.#at] ?? '');
+    const members = this.#text.slice(this.#at, end);
+    const first = members.startsWith('^') ? 'x' : members.includes('0-9') ? '1' : (members[0] ?? '');
     this.#at = end + 1;
     return [first];
   }

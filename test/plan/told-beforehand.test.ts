@@ -75,7 +75,26 @@ describe('what QEMU would die of', () => {
     ['fw-cfg: [{ name: a, string: a }, { name: a, string: b }]', /^two items of fw-cfg have the name a$/],
     ['tpm: { type: passthrough, device: /dev/null }', /tpm.device is "\/dev\/null"; a path such as \/dev\/tpm0/],
     ['smbios-tables: [{ type: bios, release: abc }]', /release is "abc"; text such as 1.2 is wanted/],
+    ['disks: [{ type: nbd-tcp, host: "10.0.0.1:10809" }]', /host is "10.0.0.1:10809"; text such as 192.168.1.5/],
+    ['disks: [{ type: nbd-tcp, host: "nbd://a" }]', /host is "nbd:\/\/a"; text such as/],
+    ['disks: [{ type: nbd-tcp, host: "a b" }]', /host is "a b"; text such as/],
+    ['disks: [{ type: iscsi, portal: "::1", target: iqn.a }]', /portal is "::1"; text such as/],
+    ['disks: [{ type: iscsi, portal: "a:b", target: iqn.a }]', /portal is "a:b"; text such as/],
+    ['disks: [{ type: iscsi, portal: a, target: iqn.a/1 }]', /target is "iqn.a\/1"; text such as iqn/],
+    ['disks: ["nbd://10.0.0.1/data"]', /file is "nbd:\/\/10.0.0.1\/data"; a path is wanted/],
+    ['fw-cfg: [{ name: etc/e820, string: a }]', /QEMU itself gives the guest etc\/e820/],
     ['spice: unix\nusb: [{ type: redirection, filter: bad }]', /filter is "bad"; text such as -1:0x046d/],
+    ['disks: [{ type: nbd-tcp, host: "10.0.0.1:10809" }]', /host is "10.0.0.1:10809"; text such as 192.168.1.5/],
+    ['disks: [{ type: nbd-tcp, host: "nbd://a" }]', /host is "nbd:\/\/a"; text such as/],
+    ['disks: [{ type: nbd-tcp, host: "a b" }]', /host is "a b"; text such as/],
+    ['disks: [{ type: iscsi, portal: "::1", target: iqn.a }]', /portal is "::1"; text such as/],
+    ['disks: [{ type: iscsi, portal: "a:b", target: iqn.a }]', /portal is "a:b"; text such as/],
+    [
+      'disks: [{ type: iscsi, portal: a, target: iqn.a/1 }]',
+      /target is "iqn.a\/1"; text of at most 223 .*|target is "iqn.a\/1"; text such as iqn/,
+    ],
+    ['disks: ["nbd://10.0.0.1/data"]', /file is "nbd:\/\/10.0.0.1\/data"; a path is wanted/],
+    ['fw-cfg: [{ name: etc/e820, string: a }]', /QEMU itself gives the guest etc\/e820/],
     [
       'gpu: { type: passthrough, pci: "0000:03:00.0" }\ndisplay: { type: looking-glass, window: bad }',
       /window is "bad"; a word such as/,
@@ -110,10 +129,22 @@ describe('what QEMU would die of', () => {
     'memory: 2G\nnuma: [{ memory: 1G, cpus: 0-1, distances: [10, 20] }, { memory: 1G, cpus: 2-3, distances: [20, 10] }]\ncpu: 4',
     'network: [{ net: 192.168.76.0/24, host: 192.168.76.2, dhcpstart: 192.168.76.9, dns: 192.168.76.3 }]',
     'network: [{ host: 10.0.2.200 }]',
+    'disks: [{ type: nbd-tcp, host: "::1" }, { type: nbd-tcp, host: "fe80::1%eth0" }, { type: nbd-tcp, host: nas_1.home. }]',
+    'disks: [{ type: iscsi, portal: "[::1]:3261", target: iqn.a }, { type: iscsi, portal: "nas:3260", target: eui.02004567A425678D }]',
+    'disks: ["./nbd:a", "nbd-image", "http.raw"]',
+    'fw-cfg: [{ name: opt/ovmf/X-PciMmio64Mb, string: "65536" }]',
     'network: [{ type: socket, mcast: "239.255.0.1:5" }]',
     'spice: unix\nusb: [{ type: redirection, filter: "-1:-1:-1:-1:1" }]',
   ])('is not %j', (vm) => {
     expect(told(vm).faults).toEqual([]);
+  });
+
+  it.each([
+    ['name: foo', /which may come to use foo/],
+    ['name: etc/sercon-port', /a setting of the firmware's own/],
+    ['name: opt/org.qemu/x', /kept for QEMU itself/],
+  ])('may be the name of something else: %s', (name, warning) => {
+    expect(told(`fw-cfg: [{ ${name}, string: a }]`).warnings).toEqual([expect.stringMatching(warning)]);
   });
 
   it.each([

@@ -29,6 +29,17 @@ const GATED = {
     'emit:',
     '  - device: { driver: "${driver}", id: rng, fast: "${fast}", limit: "${limit}" }',
   ].join('\n'),
+  'devices/rng/boards.yaml': [
+    'summary: A device with values that PCs know',
+    'params:',
+    '  model: { type: enum, of: [old, new], default: old, summary: x, needs: { new: { board: x86, otherwise: old } } }',
+    '  fast: { type: bool, default: false, summary: x, needs: { on: { board: x86, otherwise: off } } }',
+    '  limit: { type: int, summary: x, needs: { set: { board: x86, otherwise: omit } } }',
+    'let:',
+    '  driver: { by: model, old: virtio-rng-pci, new: virtio-rng-new }',
+    'emit:',
+    '  - device: { driver: "${driver}", id: rng, fast: "${fast}", limit: "${limit}" }',
+  ].join('\n'),
   'devices/rng/omitted.yaml': [
     'summary: A device that a VM can be without',
     'needs: { qemu: ">=9", otherwise: omit }',
@@ -128,3 +139,30 @@ describe('what needs a newer QEMU', () => {
 function left({ notes }: Plan): string[] {
   return notes.flatMap(({ code, message }) => (code === 'qemu-too-old' ? [message] : []));
 }
+
+describe('what needs another board', () => {
+  const device = (machine: string) => {
+    const text = `template: none\nmachine: ${machine}\nrng: { type: boards, model: new, fast: on, limit: 3 }\n`;
+    const { qemu, notes } = planFor(text, '10.0.0');
+    const option = qemu.options.find(({ args }) => typeof args === 'object' && args['id'] === 'rng');
+    return {
+      args: option?.args,
+      notes: notes.filter(({ code }) => code === 'board-lacks').map(({ message }) => message),
+    };
+  };
+
+  it('is there on that board', () => {
+    expect(device('q35')).toEqual({ args: { driver: 'virtio-rng-new', id: 'rng', fast: true, limit: 3 }, notes: [] });
+  });
+
+  it('is left out or replaced on another, as the template says', () => {
+    expect(device('virt')).toEqual({
+      args: { driver: 'virtio-rng-pci', id: 'rng', fast: false },
+      notes: [
+        'rng: model new does not go with the board virt, which has no x86; it gets old instead',
+        'rng: fast on does not go with the board virt, which has no x86; it gets off instead',
+        'rng: limit does not go with the board virt, which has no x86; left out',
+      ],
+    });
+  });
+});
