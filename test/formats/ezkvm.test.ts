@@ -471,7 +471,7 @@ describe('what a disk is made of', () => {
     'is refused where there is no such type: %s',
     (file) => {
       const { faults } = outcome(`storage: [{ type: scsi-hd, file: ${JSON.stringify(file)} }]`);
-      expect(faults.map(({ message }) => message)).toEqual([expect.stringContaining('no disks of that kind')]);
+      expect(faults.map(({ message }) => message)).toEqual([expect.stringContaining('a path is wanted')]);
     },
   );
 

@@ -1,14 +1,11 @@
 import type { ScalarNode } from '../../core/source.ts';
 import type { Values } from './drive.ts';
-import { type Reader, scalar, type Translation } from './translation.ts';
+import { scalar } from './translation.ts';
 
 const NBD = /^nbds?(?:\+tcp)?:\/\/(\[[^\]]*\]|[^/:?]+)(?::(\d+))?(?:\/([^?]*))?$/;
 const NBD_UNIX = /^nbds?\+unix:\/\/\/([^?]*)\?socket=(.+)$/;
 const ISCSI = /^iscsi:\/\/(?:[^/@]*@)?([^/]+)\/([^/]+)\/(\d+)$/;
 const FOLDER = /^fat:(?:(12|16):)?((?:rw:)?)(?:(12|16):)?(.+)$/;
-/** What QEMU takes for the beginning of something that is no path (block/*.c), and for which there is no type of disk. */
-const OTHER = /^(json|https?|ftps?|ssh|nbds?|nbds?\+\w+|iscsi|iser|fat|rbd|gluster(\+\w+)?|nfs|blkdebug|blkverify):/;
-
 /** A path may say that it is one. */
 export function plainPath(file: ScalarNode): ScalarNode {
   return { ...file, value: String(file.value).replace(/^file:/, '') };
@@ -16,9 +13,9 @@ export function plainPath(file: ScalarNode): ScalarNode {
 
 /**
  * What a disk is made of: to QEMU, and so to ezkvm, `file` may be an address.
- * @returns the type and its own keys, where it is no path; undefined where it is one, or where it was refused
+ * @returns the type and its own keys, where ezvm has one; undefined where it is a path, or nothing that ezvm takes
  */
-export function readMedium(item: Reader, file: ScalarNode, out: Translation): Values | undefined {
+export function readMedium(file: ScalarNode): Values | undefined {
   const address = String(file.value);
   const as = (type: string, values: { readonly [key: string]: string | number | boolean | undefined }): Values => ({
     type: scalar(file.at, type),
@@ -37,13 +34,6 @@ export function readMedium(item: Reader, file: ScalarNode, out: Translation): Va
   if (isTarget !== undefined && !isTarget.includes('@')) return as('iscsi', { portal, target, lun });
   const [isFolder, before, rw, after, dir] = FOLDER.exec(address) ?? [];
   if (isFolder !== undefined) return as('vvfat', { dir, 'fat-type': before ?? after, 'read-only': rw === '' });
-  if (OTHER.test(address))
-    out.refuse(
-      'value-wrong',
-      file.at,
-      `${item.path}.file is ${JSON.stringify(address)}; ezvm has no disks of that kind`,
-      'for a file of that name write ./ before it; for the rest make a VM file with `ezvm show`, and see the types of `ezvm reference disks`',
-    );
   return undefined;
 }
 

@@ -73,7 +73,7 @@ function placeFor(index: number, bus: string, types: readonly (string | undefine
 
 function disk(item: Reader, type: string, drive: Drive, index: number, out: Translation): Values {
   const file = item.text('file');
-  const medium = file && readMedium(item, file, out);
+  const medium = file && readMedium(file);
   const format = drive.param('format') ?? item.text('format');
   const discard = drive.param('discard') ?? item.text('discard');
   const isDiscarding = /^(on|unmap|true)$/.test(String(discard?.value ?? 'off'));
@@ -135,8 +135,6 @@ function cdrom(item: Reader, drive: Drive, index: number, out: Translation): Val
   // An empty name is an empty drive.
   const file = item.required('file');
   const medium = file && file.value !== '' ? file : undefined;
-  if (medium && readMedium(item, medium, out))
-    out.refuse('value-wrong', medium.at, `${item.path}.file is ${medium.value}; a drive for CDs takes a file`);
   const node = `blockdev:disk${index}`;
   const format = drive.param('format');
   if (medium && format && format.value !== 'raw') out.patch(node, 'driver', format);
