@@ -38,17 +38,11 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
       return (
         {
           model: 'Nehalem',
-          'versioned-as': 'pc-q35',
           ifname: `ez${process.pid}-${basename(place)}`,
-          bridge: 'br0',
-          host: '192.168.76.2',
           addr: '127.0.0.1',
-          dhcpstart: '192.168.76.9',
-          dns: '192.168.76.3',
           interface: WITH_NETWORK,
           cpus: '0-1',
-          'hyperv-vendor': 'ezvm',
-        }[name] ?? '1024x768'
+        }[name] ?? String(spec.example)
       );
     case 'string':
       if (name === 'version') return version;
@@ -57,20 +51,16 @@ function given(name: string, spec: ParamSpec, { place, version, port }: Surround
       return (
         {
           address: BUS_ADDRESS,
-          filter: '-1:-1:-1:-1:1',
           hostport: '1.2',
-          release: '1.2',
-          mcast: '230.0.0.1:5558',
-          net: '192.168.76.0/24',
           host: '127.0.0.1',
           'tls-hostname': 'localhost',
           portal: `127.0.0.1:${name === 'portal' ? port() : 0}`,
           user: 'alice',
-          target: 'iqn.2004-04.com.example:storage',
-          'initiator-name': 'iqn.2008-11.org.linux-kvm:vm',
+          target: String(spec.example),
+          'initiator-name': String(spec.example),
           label: 'LABEL',
           name: 'opt/it\'s, a="b"',
-        }[name] ?? `it's, a="b" ö`
+        }[name] ?? (spec.pattern === undefined ? `it's, a="b" ö` : String(spec.example))
       );
     case 'size':
       // A node has all the memory there is; what may be plugged in comes on top.

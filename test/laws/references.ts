@@ -1,4 +1,5 @@
 import type { QemuOption, QemuProps } from '../../src/qemu/option.ts';
+import { DEVICES } from '../one-device.ts';
 
 /** Which property names which kind of thing by its id. */
 const POINTERS: {
@@ -36,20 +37,12 @@ const MAKERS: { readonly [option: string]: string } = {
 
 /** What the boards have by themselves: the bus, and ports for disks (pc has two of those, q35 six). */
 const BOARD = /^(pcie?\.0|ide\.[0-5]|floppy-bus\.0)$/;
-/** What hangs on a bus in plain sight of the board, without a slot of ours. */
+/** What hangs on a bus in plain sight of the board: what a template says that only some boards have, and these. */
 const ON_BOARD = new Set([
-  'isa-applesmc',
-  'ib700',
-  'intel-iommu',
-  'isa-debugcon',
-  'isa-fdc',
-  'isa-serial',
-  'pvpanic',
-  'ramfb',
-  'tpm-crb',
-  'tpm-tis',
-  'vmcoreinfo',
-  'vmgenid',
+  ...DEVICES.flatMap(({ template: { emit, needs, slot } }) =>
+    needs?.board === undefined || slot !== undefined ? [] : emit.map(({ args }) => (args as QemuProps)['driver']),
+  ),
+  ...['isa-fdc', 'isa-serial', 'ramfb', 'tpm-crb', 'tpm-tis', 'vmcoreinfo'],
 ]);
 
 /** Whatever in a command line names something that the command line does not have, or has what nothing names. */
@@ -83,8 +76,10 @@ export function brokenReferences(options: readonly QemuOption[]): string[] {
     }
     if (name !== 'device') continue;
     const bus = args['bus'];
-    if (bus === undefined ? !ON_BOARD.has(String(args['driver'])) : !BOARD.test(String(bus)) && !buses.has(String(bus)))
-      broken.push(`-device ${args['driver']} id=${args['id']}: bus ${bus} is not there`);
+    if (bus === undefined ? !ON_BOARD.has(args['driver']) : !BOARD.test(String(bus)) && !buses.has(String(bus)))
+      broken.push(
+        `-device ${args['driver']} id=${args['id']}: ${bus === undefined ? 'it names no bus, and needs no board that has one' : `bus ${bus} is not there`}`,
+      );
   }
   for (const thing of made) if (!named.has(thing)) broken.push(`nothing uses the ${thing}`);
   return broken;
