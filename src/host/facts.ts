@@ -188,6 +188,8 @@ export interface PathFacts {
   readonly size?: number;
   readonly readable: boolean;
   readonly writable: boolean;
+  /** What tells a file or a block device from any other, whichever path or link leads to it. */
+  readonly identity?: string;
   /** What the header of a qcow2 image tells: bytes that a guest sees, and the path of the file it is laid over. */
   readonly virtualSize?: number;
   readonly backing?: string;

@@ -55,7 +55,12 @@ export function probePath(path: string): PathFacts {
   };
   const size = kind === 'file' ? found.size : kind === 'block' ? blockSize(found.rdev) : undefined;
   const image = access.readable && (kind === 'file' || kind === 'block') ? lookInto(path, size) : {};
-  return { ...access, ...(size !== undefined && { size }), ...image };
+  return { ...access, ...(size !== undefined && { size }), ...identityOf(found), ...image };
+}
+
+function identityOf(found: Stats): Pick<PathFacts, 'identity'> {
+  if (found.isFile()) return { identity: `file ${found.dev} ${found.ino}` };
+  return found.isBlockDevice() ? { identity: `device ${found.rdev}` } : {};
 }
 
 function kindOf(found: Stats): PathFacts['kind'] {

@@ -101,7 +101,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
   const sandbox = chooseSandbox(deviceOptions, spec.qemu.args, facts);
   const own = [...baseOptions(context), ...sandbox, ...deviceOptions];
   const options = applyOverrides(mergeSingletons(own, report), spec.qemu, report);
-  findClashes(options, devices, report);
+  findClashes(options, devices, facts.paths, report);
   findNodeFaults(options, report);
   findPlugFaults(devices, report);
   findBrokenPages(options, devices, report);

@@ -1,16 +1,22 @@
 import type { Report } from '../core/diagnostic.ts';
 import { formatOrigin } from '../core/origin.ts';
+import type { HostFacts } from '../host/facts.ts';
 import { propsOf, type QemuOption, type QemuProps } from '../qemu/option.ts';
 import type { PlannedDevice } from './device.ts';
 import { findHandedTwice } from './handed.ts';
 import { findTwice } from './twice.ts';
 
 /** Everything that QEMU or a guest could not tell apart, and what options ask for that cannot be had together. */
-export function findClashes(options: readonly QemuOption[], devices: readonly PlannedDevice[], report: Report): void {
+export function findClashes(
+  options: readonly QemuOption[],
+  devices: readonly PlannedDevice[],
+  paths: HostFacts['paths'],
+  report: Report,
+): void {
   findSameIds(options, report);
   findSameNames(options, report);
   findSameIdentifiers(devices, report);
-  findSameImages(options, report);
+  findSameImages(options, paths, report);
   findHandedTwice(options, report);
   findMisfits(options, report);
   findUnspeakable(options, report);
@@ -78,15 +84,20 @@ function findSameIdentifiers(devices: readonly PlannedDevice[], report: Report):
 }
 
 /** Images that two disks would use at once, unless both only read. */
-function findSameImages(options: readonly QemuOption[], report: Report): void {
+function findSameImages(options: readonly QemuOption[], paths: HostFacts['paths'], report: Report): void {
   findTwice(
     options.filter(({ name }) => name === 'blockdev'),
     'image-twice',
-    (option) => mediumOf(propsOf(option)),
-    (medium, one, other) => {
+    (option) => {
+      const node = propsOf(option);
+      return paths[pathOf(node) ?? '']?.identity ?? mediumOf(node);
+    },
+    (_, one, other) => {
       const [own, before] = [propsOf(one), propsOf(other)];
       if (own['read-only'] === true && before['read-only'] === true) return undefined;
-      return `${own['node-name']} and ${before['node-name']} are both ${medium}, which only one can write`;
+      const [medium, same] = [mediumOf(own), mediumOf(before)];
+      const what = medium === same ? '' : `, as ${before['node-name']} calls it ${same}`;
+      return `${own['node-name']} and ${before['node-name']} are both ${medium}${what}, which only one can write`;
     },
     report,
   );
@@ -94,11 +105,16 @@ function findSameImages(options: readonly QemuOption[], report: Report): void {
 
 /** What two options must not both write: a path, or a disk of a server. */
 function mediumOf(node: QemuProps): string | undefined {
-  const { file, server, export: name, portal, target, lun } = node as { readonly [key: string]: QemuProps | undefined };
+  const { server, export: name, portal, target, lun } = node as { readonly [key: string]: QemuProps | undefined };
   if (server) return `${JSON.stringify(server)} ${JSON.stringify(name ?? '')}`;
   if (target) return `${portal} ${target} ${lun}`;
-  const path = file?.['filename'] ?? file?.['dir'];
+  const path = pathOf(node);
   return path === undefined ? undefined : JSON.stringify(path);
+}
+
+function pathOf(node: QemuProps): string | undefined {
+  const { file } = node as { readonly [key: string]: QemuProps | undefined };
+  return textOf(file?.['filename'] ?? file?.['dir']);
 }
 
 /** What QEMU refuses to load without a kernel. */

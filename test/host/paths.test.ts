@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -23,7 +23,9 @@ describe('probePaths', () => {
     execFileSync('mkfifo', [at('fifo')]);
     const paths = ['file', 'link', 'dangling', 'loop', 'fifo', 'none', 'file/below'].map(at);
     const none = { kind: 'missing', readable: false, writable: false };
-    const file = { kind: 'file', readable: true, writable: true, size: 3, format: 'raw' };
+    const { dev, ino } = statSync(at('file'));
+    const identity = `file ${dev} ${ino}`;
+    const file = { kind: 'file', readable: true, writable: true, size: 3, identity, format: 'raw' };
     expect(probePaths([...paths, dir, '/dev/null', '', 'a\0b', 'x'.repeat(5000)])).toEqual({
       [at('file')]: file,
       [at('link')]: file,
@@ -116,8 +118,8 @@ describe('probePaths', () => {
     const script = `console.log(JSON.stringify(require('SRC/host/paths.ts').probePaths(${JSON.stringify(paths)})))`;
     expect(Object.values((await asStranger(script)) as object)).toEqual([
       { kind: 'denied', readable: false, writable: false },
-      { kind: 'file', readable: false, writable: false, size: 3 },
-      { kind: 'file', readable: true, writable: false, size: 3, format: 'raw' },
+      { kind: 'file', readable: false, writable: false, size: 3, identity: expect.any(String) },
+      { kind: 'file', readable: true, writable: false, size: 3, identity: expect.any(String), format: 'raw' },
     ]);
   });
 });

@@ -24,6 +24,20 @@ describe('a VNC server', () => {
   });
 });
 
+describe('floppies', () => {
+  it.each(['q35', 'pc', 'proxmox', 'proxmox-pc'])('stand anywhere in the list of disks of the board %s', (board) => {
+    const { qemu } = plan(`machine: ${board}\ndisks: [a, { type: cdrom }, { type: floppy }, { type: floppy }]\n`);
+    const units = qemu.options.flatMap(({ args }) =>
+      typeof args === 'object' && args['driver'] === 'floppy' ? [args['unit']] : [],
+    );
+    expect(units).toEqual([0, 1]);
+  });
+
+  it('share no drive', () => {
+    expect(() => plan('disks: [{ type: floppy }, a, { type: floppy }]\n')).toThrow('the place that disk0 has');
+  });
+});
+
 describe('disks on the ports of the board', () => {
   const unitsOf = (text: string): unknown[] =>
     plan(text).qemu.options.flatMap(({ args }) =>

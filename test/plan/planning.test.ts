@@ -151,6 +151,33 @@ describe('options that exist once', () => {
   });
 });
 
+describe('two paths to one image', () => {
+  const there = { kind: 'file', readable: true, writable: true, size: 1048576, format: 'raw' } as const;
+  const paths = {
+    '/vm/a.raw': { ...there, identity: 'file 1 2' },
+    '/vm/link.raw': { ...there, identity: 'file 1 2' },
+    '/vm/other.raw': { ...there, identity: 'file 1 3' },
+    '/vm/top.qcow2': { kind: 'missing', readable: false, writable: false },
+  } as const;
+  const facts: HostFacts = { ...LAPTOP, paths };
+
+  it('are told, where one of the disks is written', () => {
+    expect(faults('disks: [a.raw, link.raw]\n', facts)).toEqual([
+      'vm.yaml:1:16 disk1 and disk0 are both "/vm/link.raw", as disk0 calls it "/vm/a.raw", which only one can write',
+    ]);
+    expect(faults('disks: [a.raw, { file: top.qcow2, backing: link.raw }]\n', facts)).toEqual([
+      'vm.yaml:1:44 disk1 is laid over /vm/link.raw, which disk0 writes',
+    ]);
+  });
+
+  it('do no harm where nobody writes, and other images are others', () => {
+    expect(
+      faults('disks: [{ file: a.raw, bus: usb, read-only: on }, { file: link.raw, bus: usb, read-only: on }]\n', facts),
+    ).toEqual([]);
+    expect(faults('disks: [a.raw, other.raw]\n', facts)).toEqual([]);
+  });
+});
+
 describe('patches', () => {
   it('are read by QEMU itself, and devices alike, which it makes in the order of their syntax', () => {
     const { plan } = make(

@@ -60,9 +60,14 @@ function backingOf(device: PlannedDevice, format: string, context: PlanContext):
 }
 
 /** What is laid over an image that changes below it is lost; QEMU's locks would end the start. */
-function refuseWritten(device: PlannedDevice, backing: string, { devices, refuse }: PlanContext): void {
+function refuseWritten(device: PlannedDevice, backing: string, { devices, facts, refuse }: PlanContext): void {
+  // Several paths may lead to one file.
+  const identityOf = (path: string | null): string | null => facts.paths[path ?? '']?.identity ?? path;
   const writer = devices.find(
-    (other) => other.id !== device.id && param(other, 'file') === backing && param(other, 'read-only') === false,
+    (other) =>
+      other.id !== device.id &&
+      identityOf(param<string>(other, 'file')) === identityOf(backing) &&
+      param(other, 'read-only') === false,
   );
   if (writer)
     refuse({
