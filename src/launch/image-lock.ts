@@ -16,14 +16,25 @@ export function findImageUser(image: Stats, access: 'read' | 'write'): string | 
   return pid === undefined ? "another user's program" : describeProcess(pid);
 }
 
-/** Who has a file open: its VM, also where it is a program beside QEMU; undefined where nobody can be seen to. */
-export function findHolder(file: Stats, runRoot?: string): string | undefined {
+/** Who has a file open. */
+export interface Holder {
+  /** Where it is a program beside a VM's QEMU. */
+  readonly vm?: string;
+  readonly text: string;
+}
+
+/**
+ * Who has a file open; undefined where nobody can be seen to.
+ * @param runRoot where the runs of this user's VMs are found, so that a program beside QEMU is known for whose it is
+ */
+export function findHolder(file: Stats, runRoot?: string): Holder | undefined {
   const pid = findOpener(file);
   if (pid === undefined) return undefined;
-  const isBeside = (name: string): boolean =>
-    readState(join(runRoot ?? '', name))?.sidecars.some((one) => one.pid === Number(pid)) ?? false;
-  const vm = runRoot === undefined ? undefined : listRunDirs(runRoot).find(isBeside);
-  return vm === undefined ? describeProcess(pid) : `VM ${vm} (${programOf(pid)}, pid ${pid})`;
+  for (const vm of runRoot === undefined ? [] : listRunDirs(runRoot)) {
+    const beside = readState(join(runRoot ?? '', vm))?.sidecars.find((one) => one.pid === Number(pid));
+    if (beside) return { vm, text: `VM ${vm} (${beside.name}, pid ${pid})` };
+  }
+  return { text: describeProcess(pid) };
 }
 
 function findOpener(file: Stats): string | undefined {

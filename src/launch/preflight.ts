@@ -7,7 +7,7 @@ import { isExecutable } from '../host/programs.ts';
 import { LOCKED_MEMORY } from '../plan/helper.ts';
 import type { Plan, Requirement, RequirementOf } from '../plan/plan.ts';
 import type { Descriptor } from '../plan/planned-qemu.ts';
-import { takeClaim } from './claim.ts';
+import { awaitClaim } from './claim.ts';
 import { checkTpmVersion } from './contents.ts';
 import { closeHanded, openDescriptors } from './descriptor.ts';
 import { checkEnrolledKeys } from './enrolled-keys.ts';
@@ -41,11 +41,12 @@ export async function preflight(plan: Plan, surroundings: Surroundings): Promise
   for (const requirement of plan.requirements)
     if (!subjectsOf(requirement).some((one) => elsewhere.includes(one)))
       found.push(...[await check(requirement, surroundings)].flat());
-  for (const password of plan.qemu.passwords) found.push(...told(() => readPassword(password)));
+  for (const password of plan.qemu.passwords) found.push(...(await told(() => readPassword(password))));
   // What is missing or denied is told already, in words of its own.
   if (!found.some((one) => one?.severity === 'error')) {
     const ours = plan.qemu.descriptors.filter((one) => one.opener === undefined && !inheritedFor(one));
-    found.push(...ours.flatMap(tryToOpen), ...plannedClaims(plan).flatMap(told), ...(await askHelper(plan)));
+    for (const attempt of [...ours.map(toOpen), ...plannedClaims(plan)]) found.push(...(await told(attempt)));
+    found.push(...(await askHelper(plan)));
   }
   const qemu = plan.qemu.argv[0] ?? '';
   const checked = plan.requirements.some((one) => one.kind === 'program' && (one.path ?? one.program) === qemu);
@@ -64,17 +65,18 @@ function subjectsOf(requirement: Requirement): readonly string[] {
   return requirement.kind === 'locked-memory' ? [LOCKED_MEMORY] : [];
 }
 
-function tryToOpen(descriptor: Descriptor): readonly Diagnostic[] {
-  return told(() => closeHanded(openDescriptors([descriptor])));
+/** An attempt to have for a moment what QEMU is to be handed. */
+function toOpen(descriptor: Descriptor): () => void {
+  return () => closeHanded(openDescriptors([descriptor]));
 }
 
 /** Attempts to have for a moment what is to serve this VM alone. */
-function plannedClaims({ vm, sidecars, steps }: Plan): (() => void)[] {
+function plannedClaims({ vm, sidecars, steps }: Plan): (() => void | Promise<void>)[] {
   const files = steps.filter((step) => step.do === 'memory-file');
   const claims = sidecars.flatMap((sidecar) => sidecar.claims ?? []).filter(({ path }) => existsSync(path));
   return [
     ...files.map((file) => (): void => letGo(claimStale(file))),
-    ...claims.map((claim) => (): void => letGo(takeClaim(claim, dirname(vm.runDir)))),
+    ...claims.map((claim) => async (): Promise<void> => letGo(await awaitClaim(claim, dirname(vm.runDir)))),
   ];
 }
 
@@ -83,9 +85,9 @@ function letGo(fd: number | undefined): void {
 }
 
 /** The faults of an attempt. */
-function told(attempt: () => unknown): readonly Diagnostic[] {
+async function told(attempt: () => unknown): Promise<readonly Diagnostic[]> {
   try {
-    attempt();
+    await attempt();
     return [];
   } catch (error) {
     if (error instanceof EzvmError) return error.diagnostics;

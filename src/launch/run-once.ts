@@ -23,7 +23,10 @@ export async function runOnce(start: Start, step: RunOnce): Promise<void> {
   if (folder !== undefined) mkdirSync(dirname(makes.to), { recursive: true, mode: 0o700 });
   const turn = openSync(dirname(makes.to), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    const has = await poll(() => tryFlock(turn, makes.to), PATIENCE, start.interruption.race(new Promise(() => {})));
+    // Whoever made it may go on to claim that very directory, for as long as its VM runs.
+    const isWhole = (): boolean => makes.from !== makes.to && isMade(makes.to);
+    const look = (): boolean => isWhole() || tryFlock(turn, makes.to);
+    const has = await poll(look, PATIENCE, start.interruption.race(new Promise(() => {})));
     start.interruption.check();
     if (!has)
       throw fault(EXIT.host, 'program-failed', `another start has been making ${makes.to} for too long`, {

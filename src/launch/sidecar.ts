@@ -5,8 +5,8 @@ import { lastLines } from '../admin/log.ts';
 import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import type { Sidecar } from '../plan/plan.ts';
 import { type Child, lastWords } from './child.ts';
-import { takeClaim } from './claim.ts';
-import { closeHanded } from './descriptor.ts';
+import { awaitClaim } from './claim.ts';
+import { closeHanded, type Handed } from './descriptor.ts';
 import { poll } from './poll.ts';
 import { canConnect } from './port.ts';
 import { record, recordReason, type Start, startRecorded } from './start.ts';
@@ -138,8 +138,7 @@ export async function startSidecar(start: Start, sidecar: Sidecar): Promise<Chil
     const { writeLogin } = await import('./login.ts');
     sidecar.logins.forEach(writeLogin);
   }
-  const claims = (sidecar.claims ?? []).map((claim) => takeClaim(claim, dirname(start.plan.vm.runDir)));
-  const handed = claims.map((from, index) => ({ fd: FIRST_CLAIM + index, from }));
+  const handed = await takeClaims(sidecar, dirname(start.plan.vm.runDir));
   const { wrapper = [], chatter = [] } = sidecar;
   const options = { wrapper, handed, chatter };
   const end = start.stays ? undefined : endPath(start.plan.vm.runDir, name);
@@ -149,6 +148,18 @@ export async function startSidecar(start: Start, sidecar: Sidecar): Promise<Chil
   record(start, { sidecars: [...start.state.sidecars.filter((one) => one.name !== name), entry], reasons });
   await start.step(`${name}: recorded`);
   return child;
+}
+
+async function takeClaims({ claims = [] }: Sidecar, runRoot: string): Promise<Handed[]> {
+  const handed: Handed[] = [];
+  try {
+    for (const claim of claims)
+      handed.push({ fd: FIRST_CLAIM + handed.length, from: await awaitClaim(claim, runRoot) });
+    return handed;
+  } catch (error) {
+    closeHanded(handed);
+    throw error;
+  }
 }
 
 /**

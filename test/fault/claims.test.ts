@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findProgram, programDirs } from '../../src/host/programs.ts';
@@ -7,6 +17,7 @@ import { AS_ROOT, Machine, type Outcome } from '../boot/machine.ts';
 
 const dirs = programDirs(process.env['PATH'], process.geteuid?.() ?? 0);
 const LACKING = ['swtpm', 'swtpm_setup'].find((program) => !findProgram(program, dirs));
+const VMS = ['one', 'two'];
 const BASE = 'template: none\nfirmware: bios\nmachine: pc\nmemory: 64M\nnetwork: none\n';
 
 let machine: Machine;
@@ -15,7 +26,7 @@ beforeEach(() => {
   mkdirSync(join(machine.dir, 'run'), { mode: 0o700 });
 });
 afterEach(async () => {
-  for (const name of ['one', 'two']) await machine.ezvm('stop', name, '--force');
+  for (const name of VMS) await machine.ezvm('stop', name, '--force');
   await machine.remove();
 });
 
@@ -28,6 +39,12 @@ function start(name: string, yaml: string): Promise<Outcome> {
 function check(yaml: string): Promise<Outcome> {
   machine.write('two.yaml', `name: two\n${BASE}${yaml}\n`);
   return machine.ezvm('check', 'two.yaml');
+}
+
+/** Whether it was for this VM that a TPM was made. */
+function hasMade(name: string): boolean {
+  const log = join(machine.dir, 'state', 'ezvm', name, 'swtpm_setup.log');
+  return existsSync(log) && readFileSync(log, 'utf8').includes('EK certificate');
 }
 
 /** A block device of a megabyte, or why there is none. */
@@ -57,6 +74,35 @@ describe.skipIf(LACKING !== undefined)(`the state of a TPM${LACKING ? ` (left ou
     expect(existsSync(join(state, '.new-tpm'))).toBe(false);
     expect((await start('two', tpm('shared'))).exit).toBe(0);
   });
+
+  it.each(['file', 'directory'])(
+    'in a %s is made whole and once by two first starts at the same time',
+    async (kind) => {
+      for (const shared of ['first', 'second', 'third']) {
+        const path = join(machine.dir, shared);
+        if (kind === 'directory') mkdirSync(path);
+        // Each round's authority is new as well.
+        rmSync(join(machine.dir, 'state'), { recursive: true, force: true });
+        const ended = await Promise.all(VMS.map((name) => start(name, tpm(shared))));
+        const won = ended.findIndex(({ exit }) => exit === 0);
+        const [winner = '', loser = ''] = won === 0 ? VMS : VMS.toReversed();
+        expect(ended.map(({ exit }) => exit).toSorted(), ended.map(({ err }) => err).join('\n')).toEqual([0, 3]);
+        expect(ended[1 - won]?.err).toMatch(
+          new RegExp(`${loser}\\.yaml:7:\\d+ .*${shared} is in use by VM ${winner} \\(swtpm, pid \\d+\\)`),
+        );
+        expect(VMS.filter((name) => hasMade(name))).toHaveLength(1);
+        await machine.ezvm('stop', winner, '--force');
+        const state = readFileSync(kind === 'file' ? path : join(path, 'tpm2-00.permall'));
+        expect(state.includes(Buffer.from('swtpm-localca'))).toBe(true);
+        expect(readdirSync(machine.dir).filter((name) => name.startsWith(`${shared}.`))).toEqual([]);
+        expect(existsSync(join(path, '.new-tpm'))).toBe(false);
+        const later = await start(loser, tpm(shared));
+        expect(later.exit, later.err).toBe(0);
+        await machine.ezvm('stop', loser, '--force');
+        expect(VMS.filter((name) => hasMade(name))).toHaveLength(1);
+      }
+    },
+  );
 
   it('on a block device serves one VM at a time', async ({ skip }) => {
     const device = makeDevice();
