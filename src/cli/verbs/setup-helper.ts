@@ -7,7 +7,7 @@ import { gatherNeeds } from '../../formats/setup/needs.ts';
 import { writePolicy } from '../../formats/setup/policy.ts';
 import { membership } from '../../launch/activation.ts';
 import { buildHelper, tryHelper } from '../../launch/helper-setup.ts';
-import { carryOut, groupOf, isKept, rootOf, type Setup, wordFlag } from '../setup.ts';
+import { carryOut, groupOf, isKept, refuseUnlessRoot, rootOf, type Setup, wordFlag } from '../setup.ts';
 import type { Verb } from '../verb.ts';
 import { findBeneficiary, findFunctions, planAtHand } from '../vms-at-hand.ts';
 
@@ -25,6 +25,8 @@ export const verb: Verb = {
   words: [0, 100],
   async run(refs, flags, context) {
     const root = rootOf(flags, context);
+    // Nothing is compiled for whoever cannot install it.
+    if (flags['apply'] === true) refuseUnlessRoot(root);
     const user = findBeneficiary(wordFlag(flags, 'user'), context);
     const group = groupOf(flags);
     const plans = await planAtHand(refs, context);
