@@ -3,6 +3,11 @@ import type { Diagnostic } from '../core/diagnostic.ts';
 /** The variable set for an ezvm whose output another, root's, writes to a terminal. */
 export const SHOWN = 'EZVM_SHOWN';
 
+/** Shows how a long piece of work gets on, where somebody looks. */
+export function progressOf({ interactive, err }: CliContext): { readonly onProgress?: (text: string) => void } {
+  return interactive ? { onProgress: (text) => err(`${text}\n`) } : {};
+}
+
 /** What a verb may use of the process it runs in. */
 export interface CliContext {
   /** Where the package lies, with `templates/` in it. */

@@ -3,16 +3,13 @@ import type { FlagSpec, Verb } from './verb.ts';
 
 /** What `ezvm --help` prints. */
 export function generalHelp(): string {
-  const width = Math.max(...Object.keys(VERBS).map((name) => name.length));
   return `Starts QEMU virtual machines from a few lines of YAML.
 
 Usage: ezvm FILE|NAME            start a VM
        ezvm VERB [--help] …
 
 Verbs:
-${Object.entries(VERBS)
-  .map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)
-  .join('\n')}
+${listVerbs(VERBS)}
 
 Example: echo "template: linux" > my-vm.yaml && ezvm check my-vm.yaml
 
@@ -22,9 +19,14 @@ Exit codes: 0 ok · 1 faults in the configuration · 2 wrong use · 3 the host i
 
 /** What `ezvm WORD --help` prints for a word before several verbs. */
 export function wordHelp(word: string, verbs: Verbs): string {
+  return `Usage: ezvm ${word} VERB [--help] …\n\nVerbs:\n${listVerbs(verbs)}\n`;
+}
+
+function listVerbs(verbs: Verbs): string {
   const width = Math.max(...Object.keys(verbs).map((name) => name.length));
-  const lines = Object.entries(verbs).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
-  return `Usage: ezvm ${word} VERB [--help] …\n\nVerbs:\n${lines.join('\n')}\n`;
+  return Object.entries(verbs)
+    .map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)
+    .join('\n');
 }
 
 /** What `ezvm VERB --help` prints. */

@@ -5,11 +5,18 @@ export type Entry =
   | { readonly summary: string; readonly load: () => Promise<{ readonly verb: Verb }> }
   | { readonly summary: string; readonly verbs: Verbs };
 
+/** By name, in the order of their help. */
 export type Verbs = { readonly [name: string]: Entry };
+
+/** What a file or a name without a verb asks for. */
+export const START = {
+  summary: 'start a VM (the verb may be left out)',
+  load: () => import('./verbs/start.ts'),
+} as const satisfies Entry;
 
 /** Every verb, in the order of `ezvm --help`. */
 export const VERBS: Verbs = {
-  start: { summary: 'start a VM (the verb may be left out)', load: () => import('./verbs/start.ts') },
+  start: START,
   stop: { summary: 'shut a VM down', load: () => import('./verbs/stop.ts') },
   status: { summary: 'tell how VMs are', load: () => import('./verbs/status.ts') },
   list: {

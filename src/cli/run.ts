@@ -3,7 +3,7 @@ import { EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import { nearest } from '../core/nearest.ts';
 import { isFileRef } from '../input/locate.ts';
 import type { CliContext } from './context.ts';
-import { VERBS, type Verbs } from './registry.ts';
+import { START, VERBS, type Verbs } from './registry.ts';
 import { refuseRootsFlags } from './roots-flags.ts';
 import type { Flags, Verb } from './verb.ts';
 
@@ -24,7 +24,7 @@ export async function run(argv: readonly string[], context: CliContext): Promise
   const named = Object.hasOwn(VERBS, first) ? VERBS[first] : undefined;
   if (!named && !first.startsWith('-') && !isFileRef(first) && rest.length > 0 && !rest[0]?.startsWith('-'))
     throw unknownVerb(first);
-  const entry = named ?? VERBS['start'] ?? unknown(first);
+  const entry = named ?? START;
   if ('verbs' in entry) return runOneOf(first, entry.verbs, rest, context);
   const { verb } = await entry.load();
   try {
@@ -133,8 +133,4 @@ function unknownVerb(word: string, among?: readonly string[]): Error {
   return fault(EXIT.usage, 'verb-unknown', `there is no verb ${JSON.stringify(word)}`, {
     help: near ? `did you mean ${near}?` : among ? `there are: ${among.join(', ')}` : 'see: ezvm --help',
   });
-}
-
-function unknown(word: string): never {
-  throw new Error(`the registry has no verb for ${word}`);
 }

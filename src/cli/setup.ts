@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { installSetup, isEdited, readContents, readSetup, type SetupPart } from '../admin/setup.ts';
-import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
+import { type Diagnostic, EXIT, fault } from '../core/diagnostic.ts';
 import { diffLines } from '../core/diff.ts';
 import { shellJoin } from '../core/quote.ts';
 import type { SetupFile } from '../formats/setup/files.ts';
@@ -80,10 +80,9 @@ export function wordFlag(flags: Flags, name: string): string | undefined {
   const value = flags[name];
   if (typeof value !== 'string') return undefined;
   if (/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(value)) return value;
-  throw new EzvmError(
-    [{ severity: 'error', code: 'flag-wrong', message: `--${name} is ${JSON.stringify(value)}, which is no name` }],
-    EXIT.usage,
-  );
+  throw fault(EXIT.usage, 'flag-wrong', `--${name} is ${JSON.stringify(value)}, which is no name`, {
+    help: 'a name has up to 32 letters, digits and . _ - only, a letter or _ first',
+  });
 }
 
 /** The group that the host is set up for. */

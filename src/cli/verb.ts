@@ -1,5 +1,6 @@
 import type { CliContext } from './context.ts';
 
+/** What was given for each flag, by its name without the dashes. */
 export type Flags = { readonly [name: string]: string | boolean | readonly (string | boolean)[] | undefined };
 
 /** One verb of the command line: its flags, its help, and what it does. */
@@ -39,4 +40,5 @@ export const PLAN_FLAGS = {
   host: { type: 'string', value: 'FACTS.json', help: 'plan for the host that `ezvm facts` described' },
 } as const satisfies Verb['flags'];
 
+/** The flag of every verb that reads. */
 export const JSON_FLAG = { json: { type: 'boolean', help: 'print JSON' } } as const satisfies Verb['flags'];

@@ -1,5 +1,6 @@
 import type { Origin } from './origin.ts';
 
+/** A single value, as YAML has them. */
 export type Scalar = string | number | boolean | null;
 
 /** Line and column, both from 1. */
@@ -8,6 +9,7 @@ export type Position = readonly [line: number, column: number];
 /** One value of a YAML file with its place: plain JSON, so that parsed templates can be kept. */
 export type SourceNode = ScalarNode | ListNode | MapNode;
 
+/** A single value with its place. */
 export interface ScalarNode {
   readonly kind: 'scalar';
   readonly at: Position;
@@ -18,18 +20,21 @@ export interface ScalarNode {
   readonly loose?: true;
 }
 
+/** A list with its place. */
 export interface ListNode {
   readonly kind: 'list';
   readonly at: Position;
   readonly items: readonly SourceNode[];
 }
 
+/** A map with its place, its keys in the order in which they were written. */
 export interface MapNode {
   readonly kind: 'map';
   readonly at: Position;
   readonly entries: readonly MapEntry[];
 }
 
+/** A key of a map with its place, and what stands there. */
 export interface MapEntry {
   readonly key: string;
   readonly at: Position;
@@ -42,6 +47,7 @@ export interface SourceDoc {
   readonly root: MapNode;
 }
 
+/** A place in a file as an origin. */
 export function originOf(doc: { readonly file: string }, at: Position): Origin {
   return { file: doc.file, line: at[0], column: at[1] };
 }

@@ -1,7 +1,7 @@
 import { EXIT, type EzvmError, fault } from '../core/diagnostic.ts';
 import { QmpError } from '../qemu/qmp.ts';
 import { type Answered, factsFromAnswers, schemaFromAnswers } from './answers.ts';
-import type { KvmFacts, QemuFacts, QemuSchema } from './facts.ts';
+import type { AcceleratorFacts, QemuFacts, QemuSchema } from './facts.ts';
 import { readHelp, startPaused } from './paused-qemu.ts';
 
 /** Machine types whose properties can be listed safely; QEMU 7.2 aborts when asked for those of microvm. */
@@ -66,7 +66,7 @@ const KVM_MACHINE: Readonly<Record<string, string>> = { x86_64: 'q35', aarch64: 
  * Whether KVM works: a virtual CPU is really made and initialised, and never run. `lasting` tells whether asking again
  * on the same host would be answered alike. Needs a /dev/kvm that can be opened.
  */
-export async function probeKvm(binary: string, arch: string): Promise<{ facts: KvmFacts; lasting: boolean }> {
+export async function probeKvm(binary: string, arch: string): Promise<{ facts: AcceleratorFacts; lasting: boolean }> {
   const machine = KVM_MACHINE[arch];
   if (machine === undefined)
     return { facts: { usable: false, reason: `ezvm does not know KVM on ${arch}` }, lasting: true };

@@ -20,9 +20,9 @@ export interface HostFacts {
   /** Absent where no QEMU is installed. */
   readonly qemu?: QemuFacts;
   /** Usable means that a virtual CPU was really made with it; else `reason` says why not, and `help` how to mend it. */
-  readonly kvm: KvmFacts;
+  readonly kvm: AcceleratorFacts;
   /** Of Macs only: Apple's hypervisor, which runs guests of the host's own architecture. */
-  readonly hvf?: KvmFacts;
+  readonly hvf?: AcceleratorFacts;
   /** Absolute paths of the programs ezvm may start, by name; absent when not installed. */
   readonly programs: { readonly [name: string]: string };
   /** In order of preference, as QEMU's interop specification defines it. */
@@ -122,7 +122,8 @@ export interface ProgramFacts {
   readonly fault?: string;
 }
 
-export interface KvmFacts {
+/** Whether an accelerator works. */
+export interface AcceleratorFacts {
   readonly usable: boolean;
   readonly reason?: string;
   readonly help?: string;
@@ -138,6 +139,7 @@ export interface HostDirs {
   readonly config: string;
 }
 
+/** What a QEMU is and has, as it tells itself. */
 export interface QemuFacts {
   readonly binary: string;
   readonly version: QemuVersion;
@@ -182,6 +184,7 @@ export interface FirmwareDescriptor {
   readonly features: readonly string[];
 }
 
+/** What is at a path of the host. */
 export interface PathFacts {
   readonly kind: 'missing' | 'file' | 'directory' | 'block' | 'character' | 'socket' | 'other' | 'denied';
   /** Bytes, of a file or a block device where it can be read. */

@@ -1,5 +1,5 @@
 import { accessSync, constants, statSync } from 'node:fs';
-import type { KvmFacts } from './facts.ts';
+import type { AcceleratorFacts } from './facts.ts';
 import { groupName } from './group.ts';
 
 /** What can be seen of KVM without starting a VM. */
@@ -7,7 +7,7 @@ export interface KvmDevice {
   /** Changes whenever the answer to "does KVM work?" may have changed. */
   readonly key: string;
   /** Set when it certainly does not work. */
-  readonly fault?: KvmFacts;
+  readonly fault?: AcceleratorFacts;
 }
 
 /** Looks at /dev/kvm; `user` is the name to mend its permissions for. */

@@ -5,7 +5,7 @@ import { type Diagnostic, EzvmError } from '../core/diagnostic.ts';
 import { compareVersions } from '../qemu/option.ts';
 import { readCache, writeCache } from './cache.ts';
 import { findDirs } from './dirs.ts';
-import type { HelperFacts, HostFacts, KvmFacts, QemuFacts, QemuSchema, Questions } from './facts.ts';
+import type { AcceleratorFacts, HelperFacts, HostFacts, QemuFacts, QemuSchema, Questions } from './facts.ts';
 import { FIRMWARE_DIRS, readFirmware } from './firmware.ts';
 import { askAboutBridges, findHelper } from './helper.ts';
 import { lookAtKvm } from './kvm.ts';
@@ -27,6 +27,7 @@ export interface ProbeRequest {
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
+/** What a probe has found. */
 export interface Probed {
   readonly facts: HostFacts;
   /** What is wrong with the host's own configuration. */
@@ -44,7 +45,7 @@ const ARCH: Readonly<Record<string, string>> = {
 interface Capabilities {
   readonly qemu: QemuFacts;
   /** Absent when asking again might be answered differently. */
-  readonly kvm?: KvmFacts;
+  readonly kvm?: AcceleratorFacts;
 }
 
 /** Looks at this machine without changing it. Never throws for what it finds; a QEMU that cannot be asked is a diagnostic. */
@@ -170,7 +171,7 @@ async function findCapabilities(
   user: HostFacts['user'],
   cache: string,
   diagnostics: Diagnostic[],
-): Promise<{ qemu?: QemuFacts; kvm: KvmFacts }> {
+): Promise<{ qemu?: QemuFacts; kvm: AcceleratorFacts }> {
   const ofBinary = binary === undefined ? undefined : binaryKey(binary);
   if (binary === undefined || ofBinary === undefined)
     return { kvm: { usable: false, reason: 'no QEMU is installed that could use it' } };
@@ -214,7 +215,7 @@ function findCpuVendor(): Pick<HostFacts, 'cpuVendor'> {
   }
 }
 
-function hvfFor(arch: string, hostArch: string): KvmFacts {
+function hvfFor(arch: string, hostArch: string): AcceleratorFacts {
   if (arch === hostArch) return { usable: true };
   return { usable: false, reason: `it runs only ${hostArch} guests here, and the board is made of ${arch} processors` };
 }

@@ -16,6 +16,7 @@ const VARIABLES = [
   'PIPEWIRE_RUNTIME_DIR',
 ];
 
+/** Variables of a session with their values. */
 export type Session = { readonly [variable: string]: string };
 
 /** Of an environment, what belongs to the session; empty strings are left out. */

@@ -3,6 +3,7 @@ import type { DeviceTemplate, TemplateSource } from '../catalog/template.ts';
 import type { SourceDoc } from '../core/source.ts';
 import { readText } from './read.ts';
 
+/** Reads a template's text; throws for one with faults. */
 export type ParseTemplate = (text: string, file: string) => SourceDoc;
 
 /**

@@ -18,6 +18,7 @@ export interface VmSpec {
   readonly minimum: { readonly memory?: number; readonly cores?: number; readonly label: string };
 }
 
+/** One device that the layers ask for. */
 export interface DeviceSpec {
   readonly section: string;
   /** `disk0`; the section's name where it holds one device. */

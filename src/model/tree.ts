@@ -42,6 +42,7 @@ export class Leaf {
 /** Under this key a map of the merged tree keeps the place where its strongest layer wrote it. */
 export const WRITTEN_AT: unique symbol = Symbol('written at');
 
+/** What layers say, laid over one another or not yet, by key. */
 export interface Tree {
   [key: string]: Leaf | Tree;
   [WRITTEN_AT]?: Leaf;

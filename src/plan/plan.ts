@@ -26,6 +26,7 @@ export interface Plan {
   readonly notes: readonly Diagnostic[];
 }
 
+/** Who the VM is, and where it keeps things. */
 export interface PlannedVm {
   readonly name: string;
   readonly uuid: string;
@@ -95,6 +96,7 @@ export interface Sidecar {
   readonly origin?: Origin | undefined;
 }
 
+/** Something that must hold on the host before anything is changed. */
 export type Requirement =
   /** A program that must be installed; without an `optional` one the VM starts all the same. */
   | {
@@ -204,6 +206,7 @@ export type Requirement =
 /** A requirement of one kind. */
 export type RequirementOf<Kind extends Requirement['kind']> = Extract<Requirement, { kind: Kind }>;
 
+/** A change to the host before any process starts. */
 export type Step =
   | { readonly do: 'mkdir'; readonly path: string; readonly mode: number; readonly keep: boolean }
   /** Made once, then it belongs to the VM: UEFI variables. */

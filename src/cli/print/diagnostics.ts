@@ -5,6 +5,7 @@ import { formatOrigin, type Origin } from '../../core/origin.ts';
 /** More than this helps nobody. */
 const MOST = 40;
 
+/** How diagnostics are shown. */
 export interface PrintOptions {
   readonly colour: boolean;
   /** The text of a file as its origins name it, for the code frame. */

@@ -1,7 +1,7 @@
 import { Catalog } from '../../catalog/catalog.ts';
 import { suggestion } from '../../catalog/params.ts';
 import { referenceOf, referenceOfSection } from '../../catalog/reference.ts';
-import { EXIT, EzvmError } from '../../core/diagnostic.ts';
+import { EXIT, fault } from '../../core/diagnostic.ts';
 import { dirsOf } from '../dirs.ts';
 import { templateDirs } from '../inputs.ts';
 import { findTemplates } from '../model.ts';
@@ -22,17 +22,9 @@ export const verb: Verb = {
     const section = catalog.section(name);
     const names = catalog.sections.filter(({ internal }) => !internal).map((each) => each.name);
     if (!section || section.internal)
-      throw new EzvmError(
-        [
-          {
-            severity: 'error',
-            code: 'section-unknown',
-            message: `there is no section ${name}`,
-            help: suggestion(name, names) ?? `sections are ${names.join(' ')}`,
-          },
-        ],
-        EXIT.usage,
-      );
+      throw fault(EXIT.usage, 'section-unknown', `there is no section ${name}`, {
+        help: suggestion(name, names) ?? `sections are ${names.join(' ')}`,
+      });
     context.out(referenceOfSection(catalog, section));
     return EXIT.ok;
   },

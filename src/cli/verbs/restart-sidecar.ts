@@ -1,6 +1,7 @@
 import { EXIT } from '../../core/diagnostic.ts';
 import { findSession } from '../../host/session.ts';
 import { restartSidecar } from '../../launch/restart.ts';
+import { progressOf } from '../context.ts';
 import { ezvmArgv } from '../ezvm-argv.ts';
 import { OWNER_FLAG } from '../roots-flags.ts';
 import { resolveVm } from '../running.ts';
@@ -18,7 +19,7 @@ export const verb: Verb = {
     await restartSidecar(vm, sidecar, {
       session: findSession(context.env),
       ezvm: ezvmArgv(context),
-      ...(context.interactive && { onProgress: (text: string) => context.err(`${text}\n`) }),
+      ...progressOf(context),
     });
     context.err(`${sidecar} of ${vm.name} is running\n`);
     return EXIT.ok;

@@ -1,7 +1,7 @@
 import { type Diagnostic, EXIT } from '../../core/diagnostic.ts';
 import { type Launched, launch } from '../../launch/launch.ts';
 import type { Plan } from '../../plan/plan.ts';
-import type { CliContext } from '../context.ts';
+import { type CliContext, progressOf } from '../context.ts';
 import { ezvmArgv } from '../ezvm-argv.ts';
 import { makePlan } from '../pipeline.ts';
 import { printable } from '../print/diagnostics.ts';
@@ -33,7 +33,7 @@ export const verb: Verb = {
       foreground: flags['foreground'] === true,
       session: facts.session,
       ezvm: ezvmArgv(context),
-      ...(context.interactive && { onProgress: (text: string) => context.err(`${text}\n`) }),
+      ...progressOf(context),
       onRunning: (running) => tell(plan, running, context),
     });
     if (flags['foreground'] !== true || launched.exitStatus === undefined) tell(plan, launched, context);

@@ -1,5 +1,6 @@
 import { EXIT, fault } from '../../core/diagnostic.ts';
 import { stop } from '../../launch/stop.ts';
+import { progressOf } from '../context.ts';
 import { OWNER_FLAG } from '../roots-flags.ts';
 import { resolveVm } from '../running.ts';
 import type { Verb } from '../verb.ts';
@@ -27,7 +28,7 @@ export const verb: Verb = {
     await stop(vm, {
       force: flags['force'] === true,
       ...(typeof timeout === 'string' && { timeoutMs: Number(timeout) * 1000 }),
-      ...(context.interactive && { onProgress: (text: string) => context.err(`${text}\n`) }),
+      ...progressOf(context),
     });
     context.err(`${vm.name} is stopped\n`);
     return EXIT.ok;

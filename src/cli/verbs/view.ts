@@ -1,6 +1,7 @@
 import { EXIT } from '../../core/diagnostic.ts';
 import { findSession } from '../../host/session.ts';
 import { view } from '../../launch/view.ts';
+import { progressOf } from '../context.ts';
 import { ezvmArgv } from '../ezvm-argv.ts';
 import { OWNER_FLAG } from '../roots-flags.ts';
 import { resolveVm } from '../running.ts';
@@ -19,7 +20,7 @@ export const verb: Verb = {
       session: findSession(context.env),
       ezvm: ezvmArgv(context),
       foreground: flags['foreground'] === true,
-      ...(context.interactive && { onProgress: (text: string) => context.err(`${text}\n`) }),
+      ...progressOf(context),
     });
     if (opened.length === 0) context.err(`the viewer of ${vm.name} is open already\n`);
     for (const name of kept) context.err(`  where it shows nothing: ezvm restart-sidecar ${vm.name} ${name}\n`);
