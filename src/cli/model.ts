@@ -68,7 +68,7 @@ export async function makeModel(inputs: Inputs, context: CliContext): Promise<Mo
   const unread = new Set(diagnostics.flatMap(({ code, origin }) => (code === 'yaml-syntax' ? [origin?.line] : [])));
   const isRead = ({ origin }: Diagnostic): boolean => origin?.file !== doc.file || !unread.has(origin.line);
   diagnostics.push(...layered.diagnostics.filter(isRead));
-  refuse(diagnostics, EXIT.config);
+  refuse(diagnostics);
   return { merged: layered.merged, spec: layered.spec, catalog, settings, notes: diagnostics };
 }
 
@@ -78,7 +78,7 @@ export async function makeModel(inputs: Inputs, context: CliContext): Promise<Mo
  */
 export function planModel(model: Model, facts: HostFacts): Plan {
   const { plan, diagnostics } = assemble(model.spec, model.catalog, facts);
-  refuse(diagnostics, EXIT.config);
+  refuse(diagnostics);
   return { ...plan, notes: [...model.notes, ...plan.notes] };
 }
 
@@ -108,8 +108,8 @@ export function questionsOf(spec: VmSpec): Questions {
 }
 
 /** Throws when there is an error among the diagnostics. */
-function refuse(diagnostics: readonly Diagnostic[], exit: number): void {
-  if (diagnostics.some(({ severity }) => severity === 'error')) throw new EzvmError(diagnostics, exit);
+function refuse(diagnostics: readonly Diagnostic[]): void {
+  if (diagnostics.some(({ severity }) => severity === 'error')) throw new EzvmError(diagnostics, EXIT.config);
 }
 
 async function readAllSettings(files: readonly SettingsFile[]): Promise<Settings[]> {
@@ -136,6 +136,6 @@ async function ownTemplates(dir: string, below: readonly TemplateSource[]): Prom
   refuseUntrustedTree(dir, process.geteuid?.() ?? 0);
   const source = directoryTemplates(dir, dir, parseSound);
   const scope = { all: stackTemplates([source, ...below]), resolvers: Object.keys(RESOLVERS) };
-  refuse(lintTemplates(source, scope), EXIT.config);
+  refuse(lintTemplates(source, scope));
   return source;
 }

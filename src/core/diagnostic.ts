@@ -18,7 +18,6 @@ export type Report = (diagnostic: Diagnostic) => void;
 
 /** Exit codes of every verb; `ezvm --help` lists them. */
 export const EXIT = { ok: 0, config: 1, usage: 2, host: 3, state: 4, bug: 70 } as const;
-export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** An expected failure: it has something to say to the user and needs no stack trace. */
 export class EzvmError extends Error {

@@ -19,13 +19,7 @@ import { vfioRequirements } from './handed.ts';
 import { helperWords, leaveToHelper, planGivingBack, planHelper, tellOfHelper } from './helper.ts';
 import { findBrokenPages, findNodeFaults, findPlugFaults, hugePageRequirements } from './memory.ts';
 import { warnOfMinimum } from './minimum.ts';
-import {
-  findOutsiders,
-  findPortClashes,
-  findSharedAddresses,
-  linkRequirements,
-  networkRequirements,
-} from './network.ts';
+import { findPortClashes, linkRequirements, networkRequirements } from './network.ts';
 import { passwordsOf } from './passwords.ts';
 import type { Plan, Requirement, Step } from './plan.ts';
 import type { Descriptor } from './planned-qemu.ts';
@@ -38,6 +32,7 @@ import {
   renderRequirements,
   sessionRequirements,
 } from './requirements.ts';
+import { findRouterFaults } from './router.ts';
 import { chooseSandbox, findRelaxations } from './sandbox.ts';
 
 /**
@@ -133,8 +128,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
     ),
   );
   findPortClashes(requirements, report);
-  findOutsiders(devices, report);
-  findSharedAddresses(devices, report);
+  findRouterFaults(devices, report);
   const handed = handOver(options, descriptors);
   const relaxed = findRelaxations(options, spec.qemu.args, facts);
   const opened = leaveToHelper(handed.descriptors, relaxed, facts);
