@@ -1,4 +1,5 @@
-import { lstatSync, readdirSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
+import { namesIn } from '../host/reading.ts';
 
 /**
  * The users of this machine who have a VM of that name up, by number: those whose run directories are where they usually are.
@@ -14,13 +15,7 @@ export function findOwners(name: string, root = ''): number[] {
 }
 
 function numbered(folder: string, pattern: RegExp): { uid: number; path: string }[] {
-  let names: readonly string[];
-  try {
-    names = readdirSync(folder);
-  } catch {
-    return [];
-  }
-  return names.flatMap((name) => {
+  return namesIn(folder).flatMap((name) => {
     const uid = pattern.exec(name)?.[1];
     return uid === undefined ? [] : [{ uid: Number(uid), path: `${folder}/${name}` }];
   });

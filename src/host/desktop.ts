@@ -1,15 +1,6 @@
-import {
-  closeSync,
-  constants,
-  existsSync,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-} from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, lstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import type { Account } from './account.ts';
+import { namesIn, textIn } from './reading.ts';
 import type { Session } from './session.ts';
 import { hasCookie } from './x-server.ts';
 
@@ -63,14 +54,8 @@ function findLogin(uid: number, folder: string): Login | undefined {
 
 /** `NAME=value` or `NAME="value"` in each line; nothing where there is no such file. */
 function readAssignments(file: string): Record<string, string> {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    return {};
-  }
   return Object.fromEntries(
-    [...text.matchAll(/^([A-Z_]+)=(?:"(.*)"|(.+))$/gm)].map(([, name = '', quoted, plain]) => [
+    [...textIn(file).matchAll(/^([A-Z_]+)=(?:"(.*)"|(.+))$/gm)].map(([, name = '', quoted, plain]) => [
       name,
       quoted ?? plain ?? '',
     ]),
@@ -93,7 +78,9 @@ function findAuthority(
   if (number === undefined) return undefined;
   const runtime = `${root}/run/user/${uid}`;
   const within = (folder: string, pattern: RegExp): string[] =>
-    namesIn(folder, pattern).map((one) => `${folder}/${one}`);
+    namesIn(folder)
+      .filter((one) => pattern.test(one))
+      .map((one) => `${folder}/${one}`);
   const places = [
     `${runtime}/gdm/Xauthority`,
     ...within(runtime, /^(xauth_|\.mutter-Xwaylandauth\.)/),
@@ -111,17 +98,9 @@ function findAuthority(
 function listening(folder: string, pattern: RegExp): string[] {
   const table = existsSync('/proc/net/unix') ? readFileSync('/proc/net/unix', 'utf8') : undefined;
   // The file of a server that crashed stays.
-  return namesIn(folder, pattern)
-    .filter((name) => table?.includes(` ${folder}/${name}\n`) ?? true)
+  return namesIn(folder)
+    .filter((name) => pattern.test(name) && (table?.includes(` ${folder}/${name}\n`) ?? true))
     .toSorted((a, b) => Number(pattern.exec(a)?.[1]) - Number(pattern.exec(b)?.[1]));
-}
-
-function namesIn(folder: string, pattern: RegExp): string[] {
-  try {
-    return readdirSync(folder).filter((name) => pattern.test(name));
-  } catch {
-    return [];
-  }
 }
 
 /** Bytes; one proof has less than 300. */

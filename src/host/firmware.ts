@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { isRecord } from '../core/json.ts';
 import type { FirmwareDescriptor } from './facts.ts';
 import { probePath } from './paths.ts';
+import { namesIn } from './reading.ts';
 
 /** From general to specific; a user's own come after these. QEMU's docs/interop/firmware.json says why. */
 export const FIRMWARE_DIRS: readonly string[] = ['/usr/share/qemu/firmware', '/etc/qemu/firmware'];
@@ -17,7 +18,9 @@ export function readFirmware(dirs: readonly string[]): {
   readonly diagnostics: readonly Diagnostic[];
 } {
   const files = new Map<string, string>();
-  for (const dir of dirs) for (const name of listNames(dir)) files.set(name, join(dir, name));
+  for (const dir of dirs)
+    for (const name of namesIn(dir))
+      if (name.endsWith('.json') && !name.startsWith('.')) files.set(name, join(dir, name));
   const descriptors: FirmwareDescriptor[] = [];
   const diagnostics: Diagnostic[] = [];
   const names = [...files.keys()].toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
@@ -33,16 +36,6 @@ export function readFirmware(dirs: readonly string[]): {
     else if (read) descriptors.push(read, ...smallerOf(read));
   }
   return { descriptors, diagnostics };
-}
-
-function listNames(dir: string): readonly string[] {
-  // Two of the three are seldom there, and an exception costs more than reading the third.
-  if (!existsSync(dir)) return [];
-  try {
-    return readdirSync(dir).filter((name) => name.endsWith('.json') && !name.startsWith('.'));
-  } catch {
-    return [];
-  }
 }
 
 /** The descriptor; undefined for a mask, or for a kind of firmware that ezvm has no use for; else what is wrong with it. */

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { textIn } from './reading.ts';
 
 /** Where GLib looks: the cache that update-desktop-database makes of `.desktop` files, and what people have chosen. */
 const LISTS = ['applications/mimeinfo.cache', 'applications/mimeapps.list'];
@@ -11,13 +11,9 @@ export function hasHandler(scheme: string, env: Readonly<Record<string, string |
   const dirs = [data, ...(env['XDG_DATA_DIRS'] || '/usr/local/share:/usr/share').split(':')];
   const chosen = join(env['XDG_CONFIG_HOME'] || join(home, '.config'), 'mimeapps.list');
   const lists = [chosen, ...dirs.flatMap((dir) => LISTS.map((list) => join(dir, list)))];
-  return lists.some((list) => linesOf(list).some((line) => line.startsWith(`x-scheme-handler/${scheme}=`)));
-}
-
-function linesOf(file: string): string[] {
-  try {
-    return readFileSync(file, 'utf8').split('\n');
-  } catch {
-    return [];
-  }
+  return lists.some((list) =>
+    textIn(list)
+      .split('\n')
+      .some((line) => line.startsWith(`x-scheme-handler/${scheme}=`)),
+  );
 }

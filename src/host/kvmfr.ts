@@ -1,6 +1,7 @@
-import { accessSync, constants, existsSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { formatSize } from '../core/size.ts';
+import { namesIn, textIn } from './reading.ts';
 
 /** What is wrong with Looking Glass's memory. */
 export interface KvmfrFault {
@@ -99,24 +100,8 @@ function findSizes(root: string): { file: string; sizes: number[] } | undefined 
   const ordered = [...files].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, file]) => file);
   return ordered
     .flatMap((file) => {
-      const lines = read(join(root, file)).matchAll(/^\s*options\s+kvmfr\s(?:.*\s)?static_size_mb=([\d,]+)/gm);
+      const lines = textIn(join(root, file)).matchAll(/^\s*options\s+kvmfr\s(?:.*\s)?static_size_mb=([\d,]+)/gm);
       return [...lines].map(([, sizes = '']) => ({ file, sizes: sizes.split(',').map(Number) }));
     })
     .at(-1);
-}
-
-function namesIn(dir: string): readonly string[] {
-  try {
-    return existsSync(dir) ? readdirSync(dir) : [];
-  } catch {
-    return [];
-  }
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
-  }
 }

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { LinkFacts } from './facts.ts';
+import { namesIn } from './reading.ts';
 
 const NETWORK = '/sys/class/net';
 /** From the kernel's if_tun.h. */
@@ -21,7 +22,7 @@ export async function probeLinks(
 
 /** The names of all network interfaces. */
 export function interfacesHere(dir = NETWORK): readonly string[] {
-  return existsSync(dir) ? readdirSync(dir) : [];
+  return namesIn(dir);
 }
 
 async function probeLink(name: string, ip: string | undefined, dir: string): Promise<LinkFacts> {

@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
+import { namesIn } from './reading.ts';
 
 /** A function of a PCI device, as the kernel tells it. */
 export interface PciFunction {
@@ -37,11 +38,7 @@ export function readPci(address: string, sys = '/sys'): PciFunction | undefined 
 
 /** Addresses of all PCI functions, in order. */
 export function pciAddresses(sys = '/sys'): readonly string[] {
-  try {
-    return readdirSync(`${sys}/bus/pci/devices`).toSorted();
-  } catch {
-    return [];
-  }
+  return namesIn(`${sys}/bus/pci/devices`).toSorted();
 }
 
 /** The last part of where a link leads; undefined where there is none. */

@@ -136,7 +136,10 @@ async function answerQuestions(
     if (Number.isFinite(lockable)) answers.lockable = lockable;
   }
   if (started.includes('virtiofsd')) {
-    const { askOptions, findVirtiofsd } = await import('./virtiofsd.ts');
+    const [{ askOptions }, { findVirtiofsd }] = await Promise.all([
+      import('./program-options.ts'),
+      import('./virtiofsd.ts'),
+    ]);
     const server = chosen['virtiofsd'] ?? findVirtiofsd() ?? programs['virtiofsd'];
     if (server !== undefined) {
       if (isExecutable(server)) answers.virtiofsd = await askOptions(server);
@@ -145,7 +148,7 @@ async function answerQuestions(
   }
   // Anybody else's passt is told the same whatever it knows.
   if (started.includes('passt') && programs['passt'] !== undefined && process.geteuid?.() === 0) {
-    const { askOptions } = await import('./virtiofsd.ts');
+    const { askOptions } = await import('./program-options.ts');
     answers.passt = await askOptions(programs['passt']);
   }
   return answers;

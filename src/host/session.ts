@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
+import { namesIn } from './reading.ts';
 import { greetX, refusalIn } from './x-server.ts';
 
 /** The variables by which windows, sounds and the message bus of somebody's desktop are found. */
@@ -43,14 +44,10 @@ export function findSound(session: Session, devices = '/dev/snd'): string[] {
 
 /** Devices of GPUs that draw without a screen, in the order in which QEMU would look at them. */
 export function findRenderNodes(directory = '/dev/dri'): string[] {
-  try {
-    return readdirSync(directory)
-      .filter((name) => /^renderD\d+$/.test(name))
-      .sort()
-      .map((name) => `${directory}/${name}`);
-  } catch {
-    return [];
-  }
+  return namesIn(directory)
+    .filter((name) => /^renderD\d+$/.test(name))
+    .toSorted()
+    .map((name) => `${directory}/${name}`);
 }
 
 /** Why something of a session cannot be used, in words. */

@@ -1,7 +1,8 @@
-import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { PciFacts } from './facts.ts';
 import { linkName, type PciFunction, pciAddresses, readPci } from './pci.ts';
+import { namesIn, textIn } from './reading.ts';
 
 /** Where the kernel shows devices; tests have trees of their own. */
 export interface DeviceTrees {
@@ -107,12 +108,8 @@ export function findMediatedFaults(path: string, trees: DeviceTrees = HERE): Vfi
 
 /** Bytes of memory that a process started by this one may lock; Infinity where there is no limit. */
 export function lockableMemory(limits = '/proc/self/limits'): number {
-  try {
-    const [, soft] = /^Max locked memory +(\S+)/m.exec(readFileSync(limits, 'latin1')) ?? [];
-    return soft === undefined || soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft);
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
+  const [, soft] = /^Max locked memory +(\S+)/m.exec(textIn(limits)) ?? [];
+  return soft === undefined || soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft);
 }
 
 function iommuOff(what: string): VfioFault {
@@ -140,11 +137,7 @@ function findGroupFaults(group: string, { dev }: DeviceTrees): VfioFault[] {
 }
 
 function membersOf(group: string, { sys }: DeviceTrees): PciFunction[] {
-  try {
-    return readdirSync(`${sys}/kernel/iommu_groups/${group}/devices`).flatMap((name) => readPci(name, sys) ?? []);
-  } catch {
-    return [];
-  }
+  return namesIn(`${sys}/kernel/iommu_groups/${group}/devices`).flatMap((name) => readPci(name, sys) ?? []);
 }
 
 /** Makers have VFIO drivers of their own, such as mlx5_vfio_pci. */

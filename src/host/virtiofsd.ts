@@ -1,8 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isRecord } from '../core/json.ts';
-import type { ProgramFacts } from './facts.ts';
 import { isExecutable } from './programs.ts';
+import { namesIn } from './reading.ts';
 
 /** From general to specific, like those of firmware: QEMU's docs/interop/vhost-user.json. */
 const DESCRIPTOR_DIRS: readonly string[] = ['/usr/share/qemu/vhost-user', '/etc/qemu/vhost-user'];
@@ -15,14 +15,6 @@ export function findVirtiofsd(dirs: readonly string[] = DESCRIPTOR_DIRS): string
   return ordered.map(([, file]) => serverIn(file)).find((binary) => binary !== undefined);
 }
 
-function namesIn(dir: string): readonly string[] {
-  try {
-    return existsSync(dir) ? readdirSync(dir) : [];
-  } catch {
-    return [];
-  }
-}
-
 /** An empty file hides its namesake in another directory. */
 function serverIn(file: string): string | undefined {
   try {
@@ -32,20 +24,4 @@ function serverIn(file: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Milliseconds that a program may take to tell them. */
-const PATIENCE = 5000;
-
-/** Asks a program which options it knows, by its help. */
-export async function askOptions(path: string): Promise<ProgramFacts> {
-  const { execFile } = await import('node:child_process');
-  return new Promise((resolve) =>
-    execFile(path, ['--help'], { timeout: PATIENCE }, (error, stdout, stderr) => {
-      const options = [...new Set(`${stdout}${stderr}`.match(/(?<=\s)--[a-z][a-z-]+/g))].toSorted();
-      const words = error?.killed ? `it did not answer within ${PATIENCE / 1000} s` : stderr.trim().split('\n').at(-1);
-      const fault = options.length > 0 ? undefined : words || error?.message || 'it says nothing';
-      resolve({ path, options, ...(fault !== undefined && { fault }) });
-    }),
-  );
 }

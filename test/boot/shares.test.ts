@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { askOptions, findVirtiofsd } from '../../src/host/virtiofsd.ts';
+import { askOptions } from '../../src/host/program-options.ts';
+import { findVirtiofsd } from '../../src/host/virtiofsd.ts';
 import { OTHERS } from '../accept/others.ts';
 import type { Machine } from './machine.ts';
 import { NO_GUEST, scripted } from './scripted.ts';

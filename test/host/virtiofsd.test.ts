@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { askOptions, findVirtiofsd } from '../../src/host/virtiofsd.ts';
+import { askOptions } from '../../src/host/program-options.ts';
+import { findVirtiofsd } from '../../src/host/virtiofsd.ts';
 import { program, scratch } from './scratch.ts';
 
 describe('virtiofsd', () => {

@@ -1,8 +1,9 @@
-import { closeSync, constants, existsSync, openSync, readdirSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import { type Diagnostic, EXIT, fault } from '../../core/diagnostic.ts';
 import { type SetupFile, setupFiles } from '../../formats/setup/files.ts';
 import { gatherNeeds } from '../../formats/setup/needs.ts';
 import type { Account } from '../../host/account.ts';
+import { interfacesHere } from '../../host/links.ts';
 import { heeding, membership } from '../../launch/activation.ts';
 import type { CliContext } from '../context.ts';
 import { tellEarlyDrivers } from '../early-drivers.ts';
@@ -56,7 +57,7 @@ async function wantedFiles(
     networkDaemon: networkDaemon(flags),
     ...(bridge !== undefined && { bridge }),
     functions,
-    interfaces: existsSync('/sys/class/net') ? readdirSync('/sys/class/net') : [],
+    interfaces: interfacesHere(),
   });
   return {
     files,
