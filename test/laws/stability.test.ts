@@ -52,6 +52,8 @@ const SINGLES: readonly (readonly [line: string, feature?: string])[] = [
   ['rng: none'],
   ['balloon: none'],
   ['audio: ac97'],
+  ['audio: es1370'],
+  ['audio: sb16', 'isa'],
   ['keyboard: virtio'],
   ['pointer: virtio-tablet'],
   ['pointer: virtio-multitouch'],
@@ -198,7 +200,7 @@ function render({ type }: Board, { singles, disks, cards, usb, pci, ...more }: M
 /** What changes with the one device of a section, whose type may be another when its line goes. */
 const OF_SECTION: { readonly [section: string]: RegExp } = {
   gpu: /^device gpu/,
-  audio: /^device (audio|hda|ac97)/,
+  audio: /^device (audio|hda|ac97|es1370|sb16)/,
   pointer: /^device pointer/,
   memory: /^object ram$/,
 };
