@@ -19,6 +19,8 @@ interface ProcStat {
 }
 
 const HAS_PROC = existsSync('/proc/self/stat');
+/** Milliseconds until a signal that was refused is sent again. */
+const AGAIN = 20;
 let bootId: string | undefined;
 
 /** The identity of the process that has this number now, dead but unreaped ones included; undefined if there is none. */
@@ -97,14 +99,22 @@ export function findSpawned(intents: readonly SpawnIntent[]): ProcessIdentity[] 
  */
 export async function endProcess(target: ProcessIdentity, grace = 3000, patience = 60_000): Promise<boolean> {
   if (!isAlive(target)) return true;
-  if (!signal(-target.pid, 'SIGTERM')) signal(target.pid, 'SIGTERM');
-  if (!(await awaitEnd(target, grace))) {
+  if (!(await askToEnd(target, grace))) {
     if (isAlive(target) && !signal(-target.pid, 'SIGKILL')) signal(target.pid, 'SIGKILL');
     if (!(await awaitEnd(target, patience))) return false;
   }
   // What the leader left in its group: the kernel gives a number to nobody else while a group is called by it.
   signal(-target.pid, 'SIGKILL');
   return true;
+}
+
+/** SIGTERM, as soon as it can be sent: the setuid helper is out of our reach until it has become QEMU. */
+async function askToEnd(target: ProcessIdentity, grace: number): Promise<boolean> {
+  for (let rest = grace; rest > 0; rest -= AGAIN) {
+    if (signal(-target.pid, 'SIGTERM') || signal(target.pid, 'SIGTERM')) return awaitEnd(target, rest);
+    if (await awaitEnd(target, AGAIN)) return true;
+  }
+  return false;
 }
 
 /** Waits until a process that is no child of ours is gone; false when that took longer than `timeout` milliseconds. */

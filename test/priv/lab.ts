@@ -126,6 +126,8 @@ export async function makeLab(): Promise<PrivLab> {
   chmodSync(dir, 0o755);
   for (const each of ['etc', 'run', 'dev', 'sys', 'bin', 'out']) mkdirSync(path(each), { mode: 0o755 });
   chmodSync(path('out'), 0o777);
+  // In memory, as /dev is: on a busy disk whoever stands in for the kernel may be later than the helper waits.
+  spawnSync('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'none', path('dev')]);
   const helper = path('bin', 'ezvm-priv');
   buildHelper(dir, helper);
   const [witness, launch, log] = ['witness', 'launch', 'log'].map((name) => buildTool(name, path('bin')));
@@ -186,6 +188,7 @@ export async function makeLab(): Promise<PrivLab> {
       if (logger.exitCode === null) await once(logger, 'exit');
       for (const { name } of [member, stranger]) tool('userdel', [name]);
       tool('groupdel', [group]);
+      spawnSync('umount', [path('dev')]);
       rmSync(dir, { recursive: true, force: true });
     },
   };
