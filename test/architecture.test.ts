@@ -16,7 +16,7 @@ const RANKS = [
   ['main.ts', 'start.ts'],
 ];
 /** Folders that only compute. */
-const PURE = ['core', 'qemu', 'model', 'plan'];
+const PURE = ['core', 'qemu', 'catalog', 'model', 'plan', 'formats'];
 /** Which folders may import which package of npm. */
 const PACKAGES: Record<string, readonly string[]> = {
   yaml: ['model', 'cli'],
