@@ -57,19 +57,20 @@ const CPU_EXTRAS = ['model', 'tsc-freq'];
 const UNLISTED = /^legacy-/;
 
 /** Checks a device's driver, the names of its properties and, where they are JSON, the types of their values. */
-export function checkDevice(args: QemuProps, written: Spelling, schema: QemuSchema): Checked {
+export function checkDevice(args: QemuProps, written: Spelling, schema: QemuSchema, binary: string): Checked {
   const { driver } = args;
   if (typeof driver !== 'string')
     return { subject: '-device', faults: [{ code: 'qemu-member-missing', says: 'needs "driver"' }] };
   const type = DEVICE_ALIASES[driver] ?? driver;
   const known = schema.properties[type];
-  if (!schema.devices.includes(type) && !known) return { subject: '', faults: [unknownDevice(driver, schema)] };
+  if (!schema.devices.includes(type) && !known) return { subject: '', faults: [unknownDevice(driver, schema, binary)] };
   if (!known) return { subject: driver, faults: [] };
   const faults = Object.entries(args).flatMap(([name, value]): OptionFault[] => {
     // `len-x` makes properties `x[0]`, `x[1]`…
     if (EVERY_DEVICE.includes(name) || UNLISTED.test(name) || name.includes('[')) return [];
     const propertyType = known[name];
-    if (propertyType === undefined) return [unknownProperty(name, Object.keys(known), `${driver},help`)];
+    if (propertyType === undefined)
+      return [unknownProperty(name, Object.keys(known), `${binary} -device ${driver},help`)];
     const wanted = written === 'json' ? wantedOf(name, propertyType, value) : undefined;
     if (wanted === undefined) return [];
     return [{ code: 'qemu-property-type', says: `wants ${wanted} for ${name}, not ${JSON.stringify(value)}` }];
@@ -78,16 +79,19 @@ export function checkDevice(args: QemuProps, written: Spelling, schema: QemuSche
 }
 
 /** Checks that the device which -global is about has the property; one it does not know may be a base type. */
-export function checkGlobal(args: QemuProps, schema: QemuSchema): Checked {
+export function checkGlobal(args: QemuProps, schema: QemuSchema, binary: string): Checked {
   const { driver, property } = args;
   const known = typeof driver === 'string' ? schema.properties[driver] : undefined;
   if (!known || typeof property !== 'string' || property in known || UNLISTED.test(property))
     return { subject: '-global', faults: [] };
-  return { subject: String(driver), faults: [unknownProperty(property, Object.keys(known), `${driver},help`)] };
+  return {
+    subject: String(driver),
+    faults: [unknownProperty(property, Object.keys(known), `${binary} -device ${driver},help`)],
+  };
 }
 
 /** Checks the names of the properties of PC machines, which are all alike in this. */
-export function checkMachine(args: QemuProps, schema: QemuSchema): Checked {
+export function checkMachine(args: QemuProps, schema: QemuSchema, binary: string): Checked {
   const lists = Object.entries(schema.properties).filter(([type]) => /^(generic-)?pc\b.*-machine$/.test(type));
   const { type } = args;
   if (typeof type !== 'string' || !/^(q35|pc)\b/.test(type) || lists.length === 0)
@@ -100,12 +104,12 @@ export function checkMachine(args: QemuProps, schema: QemuSchema): Checked {
   const unknown = Object.keys(args).filter((name) => !known.has((name.split('.')[0] ?? '').replaceAll('_', '-')));
   return {
     subject: `machine ${type}`,
-    faults: unknown.map((name) => unknownProperty(name, [...known], `-machine ${type},help`)),
+    faults: unknown.map((name) => unknownProperty(name, [...known], `${binary} -machine ${type},help`)),
   };
 }
 
 /** Checks the names of CPU flags. */
-export function checkCpu(args: QemuProps, schema: QemuSchema): Checked {
+export function checkCpu(args: QemuProps, schema: QemuSchema, binary: string): Checked {
   const list = Object.entries(schema.properties).find(([type]) => /^max-.*-cpu$/.test(type))?.[1];
   if (!list) return { subject: '-cpu', faults: [] };
   const known = [...Object.keys(list), ...CPU_EXTRAS];
@@ -118,7 +122,7 @@ export function checkCpu(args: QemuProps, schema: QemuSchema): Checked {
     faults: unknown.map((name) => ({
       code: 'qemu-property-unknown',
       says: `has no flag "${name}"${suggest(name, known)}`,
-      help: 'list them with: qemu-system-x86_64 -cpu help',
+      help: `list them with: ${binary} -cpu help`,
     })),
   };
 }
@@ -137,21 +141,21 @@ function wantedOf(name: string, type: string, value: QemuValue): string | undefi
   return undefined;
 }
 
-function unknownDevice(driver: string, schema: QemuSchema): OptionFault {
+function unknownDevice(driver: string, schema: QemuSchema, binary: string): OptionFault {
   return {
     code: 'qemu-driver-unknown',
     says: `has no device "${driver}"${suggest(driver, schema.devices)}`,
     help: IN_A_MODULE.test(driver)
       ? 'it comes with a module of QEMU; look in your distribution for a package such as qemu-system-gui or qemu-system-modules-opengl'
-      : 'list them with: qemu-system-x86_64 -device help',
+      : `list them with: ${binary} -device help`,
   };
 }
 
-function unknownProperty(name: string, known: readonly string[], help: string): OptionFault {
-  const option = help.startsWith('-') ? help : `-device ${help}`;
+/** @param list the command that lists the known ones */
+function unknownProperty(name: string, known: readonly string[], list: string): OptionFault {
   return {
     code: 'qemu-property-unknown',
     says: `has no property "${name}"${suggest(name, known)}`,
-    help: `list them with: qemu-system-x86_64 ${option}`,
+    help: `list them with: ${list}`,
   };
 }

@@ -21,6 +21,8 @@ interface Question {
   readonly written: Spelling;
   readonly schema: QemuSchema;
   readonly index: QapiIndex;
+  /** Its program. */
+  readonly binary: string;
 }
 
 /** Options whose arguments are those of a QMP command, with the key that says which kind is meant. */
@@ -54,30 +56,32 @@ const MORE_THAN_LISTED = ['drive', 'machine'];
 /** Chardev back-ends that go by another name in QAPI. */
 const CHARDEV_ALIASES = ['parport', 'tty'];
 
-/** What this QEMU would refuse in `options`, each fault with the origin of its option. No fault is told on a guess. */
-export function checkOptions(options: readonly QemuOption[], schema: QemuSchema): readonly Diagnostic[] {
+/**
+ * What this QEMU would refuse in `options`, each fault with the origin of its option. No fault is told on a guess.
+ * @param binary the program, for commands that help
+ */
+export function checkOptions(
+  options: readonly QemuOption[],
+  schema: QemuSchema,
+  binary: string,
+): readonly Diagnostic[] {
   const index = indexQapi(schema);
-  return options.flatMap(({ name, args, asText, origin }) => {
-    const { subject, faults } = checkOption(name, args, asText ? 'text' : 'json', schema, index);
+  return options.flatMap((option) => {
+    const { subject, faults } = checkOption(option, { schema, index, binary });
     return faults.map(
       ({ code, says, help }): Diagnostic => ({
         severity: 'error',
         code,
         message: `QEMU ${formatVersion(schema.version)}${subject === '' ? '' : `'s ${subject}`} ${says}`,
-        origin,
+        origin: option.origin,
         help,
       }),
     );
   });
 }
 
-function checkOption(
-  name: string,
-  args: QemuOption['args'],
-  written: Spelling,
-  schema: QemuSchema,
-  index: QapiIndex,
-): Checked {
+function checkOption({ name, args, asText }: QemuOption, qemu: Pick<Question, 'schema' | 'index' | 'binary'>): Checked {
+  const { schema, binary } = qemu;
   if (ALWAYS_LISTED.includes(name) && !(name in schema.options))
     return {
       subject: '',
@@ -93,16 +97,16 @@ function checkOption(
       ],
     };
   if (typeof args !== 'object') return { subject: '', faults: [] };
-  const question = { name, args, written, schema, index };
+  const question: Question = { name, args, written: asText ? 'text' : 'json', ...qemu };
   switch (name) {
     case 'device':
-      return checkDevice(args, written, schema);
+      return checkDevice(args, question.written, schema, binary);
     case 'global':
-      return checkGlobal(args, schema);
+      return checkGlobal(args, schema, binary);
     case 'machine':
-      return checkMachine(args, schema);
+      return checkMachine(args, schema, binary);
     case 'cpu':
-      return checkCpu(args, schema);
+      return checkCpu(args, schema, binary);
     case 'chardev':
       return checkChardev(question);
     default:

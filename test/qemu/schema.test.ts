@@ -14,7 +14,7 @@ import { IGNORED_BY_QEMU, ORIGIN, option, RIGHT, SOCKET_PATH, WRONG } from './sc
 afterAll(() => rmSync(SOCKET_PATH, { force: true }));
 
 function messages(options: readonly QemuOption[], schema: QemuSchema): string[] {
-  return checkOptions(options, schema).map(({ message }) => message);
+  return checkOptions(options, schema, QEMU).map(({ message }) => message);
 }
 
 describe.skipIf(NO_RECORDINGS)('checkOptions on recorded QEMUs (left out where ../shared/cases is absent)', () => {
@@ -46,7 +46,7 @@ describe.skipIf(NO_RECORDINGS)('checkOptions on recorded QEMUs (left out where .
           (code !== 'qemu-property-unknown' && code !== 'qemu-property-type') ||
           device === '' ||
           device in schema.properties;
-        expect(checkOptions(options, schema)).toEqual(
+        expect(checkOptions(options, schema, QEMU)).toEqual(
           known && listed
             ? [expect.objectContaining({ severity: 'error', code, message: name + says, origin: ORIGIN })]
             : [],
@@ -77,6 +77,7 @@ describe.skipIf(NO_RECORDINGS)('checkOptions on recorded QEMUs (left out where .
           checkOptions(
             [option('device', Object.fromEntries([['driver', driver], ...names.map((one) => [one, 'x'])]))],
             schema,
+            QEMU,
           )
             .filter(({ code }) => code === 'qemu-property-unknown')
             .map(({ message }) => message);
@@ -111,9 +112,11 @@ describe('checkOptions', () => {
   });
 
   it('points at the package of a device that lives in a module', () => {
-    expect(checkOptions([option('device', { driver: 'virtio-vga-gl' })], schema)[0]?.help).toMatch(/qemu-system-gui/);
-    expect(checkOptions([option('device', { driver: 'nope' })], schema)[0]?.help).toBe(
-      'list them with: qemu-system-x86_64 -device help',
+    expect(checkOptions([option('device', { driver: 'virtio-vga-gl' })], schema, QEMU)[0]?.help).toMatch(
+      /qemu-system-gui/,
+    );
+    expect(checkOptions([option('device', { driver: 'nope' })], schema, '/opt/qemu-system-aarch64')[0]?.help).toBe(
+      'list them with: /opt/qemu-system-aarch64 -device help',
     );
   });
 

@@ -74,7 +74,7 @@ export function tellServed({ name }: RecordedHost, cases: readonly Case[]): stri
 export function refusedOf(cases: readonly Case[], { schema }: RecordedHost): string[] {
   return firstOf(
     servedOf(cases).flatMap(({ title, plan }) =>
-      checkOptions(plan.qemu.options, schema).map(({ message }) => ({ title, message })),
+      checkOptions(plan.qemu.options, schema, plan.qemu.argv[0] ?? '').map(({ message }) => ({ title, message })),
     ),
   );
 }

@@ -33,7 +33,7 @@ export const verb: Verb = {
       const elsewhere = flags['host'] !== undefined;
       const schema = elsewhere ? (facts as FactsFile).schema : await schemaHere(facts);
       const missing = elsewhere ? judgeRequirements(plan.requirements, facts) : await lookHere(plan, facts);
-      const refused = schema ? checkOptions(untold(plan), schema) : [];
+      const refused = schema ? checkOptions(untold(plan), schema, plan.qemu.argv[0] ?? '') : [];
       diagnostics = [...plan.notes, ...refused, ...missing];
       if (hasError(missing)) exit = EXIT.host;
       if (hasError(refused)) exit = EXIT.config;
