@@ -43,11 +43,12 @@ function printStatus(status: VmStatus): string {
   for (const { part, why } of status.relaxed ?? [])
     lines.push(`  sandbox  ${part === 'all' ? 'off' : `allows ${part}`}: ${why}`);
   for (const text of status.guest ?? []) lines.push(`  guest    ${text}`);
+  const isUp = status.pid !== undefined;
   for (const sidecar of status.sidecars)
     lines.push(
-      `  sidecar  ${sidecar.name}: ${describeSidecar(sidecar)}`,
+      `  sidecar  ${sidecar.name}: ${describeSidecar({ ...sidecar, needed: sidecar.needed && isUp })}`,
       ...(sidecar.said ?? []).map((line) => `             ${line}`),
-      ...(isWell(sidecar) || status.pid === undefined ? [] : [`    help   ${howToMend(sidecar, status.name)}`]),
+      ...(isWell(sidecar) || !isUp ? [] : [`    help   ${howToMend(sidecar, status.name)}`]),
     );
   lines.push(...(status.said ?? []).map((line) => `  qemu said: ${line}`));
   return `${lines.map(printable).join('\n')}\n`;
