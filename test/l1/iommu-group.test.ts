@@ -28,11 +28,12 @@ disks: [{ file: disk.raw, cache: writeback }]
 
 /** Every answer stands on the console behind a word that the tests look for. */
 const inside = (dir: string): string => `
-mkdir /run/here
+mkdir -p /run/package /run/here
+cp -r ${CHECKOUT}/dist /run/package/dist
 cd /run/here
 cp ${dir}/vm.yaml ${dir}/disk.raw .
 export HOME=/run/here XDG_RUNTIME_DIR=/run/here/run XDG_STATE_HOME=/run/here/state XDG_CACHE_HOME=/run/here/cache
-ezvm="node ${CHECKOUT}/bin/ezvm.js"
+ezvm="node /run/package/dist/start.cjs"
 of() { for each in /sys/bus/pci/devices/*; do case $(cat $each/class) in $1) echo \${each##*/};; esac; done | head -n 1; }
 card=$(of '0x038000')
 sound=\${card%.0}.1
