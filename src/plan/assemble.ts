@@ -3,7 +3,7 @@ import type { Diagnostic } from '../core/diagnostic.ts';
 import type { Origin } from '../core/origin.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { VmSpec } from '../model/spec.ts';
-import { ASSUMED_VERSION, type QemuOption } from '../qemu/option.ts';
+import { ASSUMED_VERSION, propsOf, type QemuOption } from '../qemu/option.ts';
 import { renderOptions } from '../qemu/render.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { assignAddresses } from './address.ts';
@@ -174,8 +174,7 @@ export function assemble(spec: VmSpec, catalog: Catalog, facts: HostFacts): { pl
 /** Without a word QEMU opens a window; no screen at all gives way to one that is drawn and not shown, as SPICE wants it. */
 function withDisplay(options: readonly QemuOption[]): QemuOption[] {
   const none: QemuOption = { name: 'display', args: { type: 'none' } };
-  const isNone = ({ name, args }: QemuOption): boolean =>
-    name === 'display' && typeof args === 'object' && args['type'] === 'none';
+  const isNone = (option: QemuOption): boolean => option.name === 'display' && propsOf(option)['type'] === 'none';
   if (!options.some(({ name }) => name === 'display')) return [...options, none];
   const shows = options.some((option) => option.name === 'display' && !isNone(option));
   return shows ? options.filter((option) => !isNone(option)) : [...options];

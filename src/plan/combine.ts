@@ -2,15 +2,16 @@ import { suggestion } from '../catalog/params.ts';
 import type { Diagnostic, Report } from '../core/diagnostic.ts';
 import { formatOrigin } from '../core/origin.ts';
 import type { PropsPatch, QemuOverrides } from '../model/spec.ts';
-import type { QemuOption, QemuProps, QemuValue } from '../qemu/option.ts';
+import { propsOf, type QemuOption, type QemuProps, type QemuValue } from '../qemu/option.ts';
 
 /** Options that QEMU takes once; several devices may have something to say in them. */
 const SINGLETONS = new Set(['machine', 'accel', 'cpu', 'smp', 'm', 'rtc', 'boot', 'name', 'spice']);
 
 /** Which option of all it is one with: of those that QEMU takes once, and of limits that several disks share. */
-function nameOf({ name, args }: QemuOption): string | undefined {
-  if (SINGLETONS.has(name)) return name;
-  return typeof args === 'object' && args['qom-type'] === 'throttle-group' ? `throttle-group ${args['id']}` : undefined;
+function nameOf(option: QemuOption): string | undefined {
+  if (SINGLETONS.has(option.name)) return option.name;
+  const { 'qom-type': type, id } = propsOf(option);
+  return type === 'throttle-group' ? `throttle-group ${id}` : undefined;
 }
 
 /** Joins what several devices say in options that exist once; two different values for one property are a fault. */
@@ -21,13 +22,11 @@ export function mergeSingletons(options: readonly QemuOption[], report: Report):
     const own = nameOf(option);
     const index = own === undefined ? -1 : merged.findIndex((other) => nameOf(other) === own);
     const before = merged[index];
-    if (typeof option.args === 'object')
-      for (const [key, value] of Object.entries(option.args)) {
-        const source = sources.get(`${own} ${key}`);
-        if (before && source && typeof source.args === 'object' && !isSame(source.args[key], value))
-          report(conflict(option, key, source));
-        sources.set(`${own} ${key}`, option);
-      }
+    for (const [key, value] of Object.entries(propsOf(option))) {
+      const source = sources.get(`${own} ${key}`);
+      if (before && source && !isSame(propsOf(source)[key], value)) report(conflict(option, key, source));
+      sources.set(`${own} ${key}`, option);
+    }
     if (!before || typeof before.args !== 'object' || typeof option.args !== 'object') merged.push(option);
     else merged[index] = { ...before, args: { ...before.args, ...option.args } };
   }
@@ -43,7 +42,7 @@ function conflict(option: QemuOption, key: string, other: QemuOption): Diagnosti
   return {
     severity: 'error',
     code: 'option-conflict',
-    message: `-${option.name} ${key} is wanted as ${JSON.stringify((option.args as QemuProps)[key])} here and as ${JSON.stringify((other.args as QemuProps)[key])}${elsewhere}`,
+    message: `-${option.name} ${key} is wanted as ${JSON.stringify(propsOf(option)[key])} here and as ${JSON.stringify(propsOf(other)[key])}${elsewhere}`,
     origin: option.origin,
     help: 'change one of the two',
   };
@@ -51,8 +50,8 @@ function conflict(option: QemuOption, key: string, other: QemuOption): Diagnosti
 
 /** `device:net0`, or `machine` for what has no id. */
 export function targetOf(option: QemuOption): string {
-  if (typeof option.args !== 'object') return option.name;
-  const id = option.args['id'] ?? option.args['node-name'];
+  const props = propsOf(option);
+  const id = props['id'] ?? props['node-name'];
   return id === undefined ? option.name : `${option.name}:${id}`;
 }
 

@@ -1,18 +1,16 @@
 import type { Report } from '../core/diagnostic.ts';
 import { formatSize, parseSize } from '../core/size.ts';
-import type { QemuOption, QemuProps } from '../qemu/option.ts';
+import { propsOf, type QemuOption, type QemuProps } from '../qemu/option.ts';
 import { type PlannedDevice, param, saidAt } from './device.ts';
 import type { Requirement, RequirementOf } from './plan.ts';
 
 /** Memory back-ends that the machine or its nodes use, with their sizes. */
 function backends(options: readonly QemuOption[]): (readonly [QemuOption, QemuProps])[] {
-  return options.flatMap((option) =>
-    option.name === 'object' &&
-    typeof option.args === 'object' &&
-    String(option.args['qom-type']).startsWith('memory-backend-')
-      ? [[option, option.args] as const]
-      : [],
-  );
+  return options.flatMap((option) => {
+    const props = propsOf(option);
+    const isBackend = option.name === 'object' && String(props['qom-type']).startsWith('memory-backend-');
+    return isBackend ? [[option, props] as const] : [];
+  });
 }
 
 /** Huge pages that must be free, by their size. */
@@ -30,12 +28,10 @@ export function hugePageRequirements(options: readonly QemuOption[]): Requiremen
 /** The nodes' memory together has to be the VM's, and none is left over: QEMU refuses anything else. */
 export function findNodeFaults(options: readonly QemuOption[], report: Report): void {
   const sizes = new Map(backends(options).map(([, { id, size }]) => [id, Number(size)]));
-  const nodes = options.flatMap(({ name, args, origin }) =>
-    name === 'numa' && typeof args === 'object' && args['type'] === 'node' ? [{ memdev: args['memdev'], origin }] : [],
-  );
-  const memory = options.find(({ name, args }) => name === 'm' && typeof args === 'object');
-  const wanted = typeof memory?.args === 'object' ? parseSize(String(memory.args['size'])) : undefined;
-  const sum = nodes.reduce((total, { memdev }) => total + (sizes.get(memdev) ?? 0), 0);
+  const nodes = options.filter((option) => option.name === 'numa' && propsOf(option)['type'] === 'node');
+  const memory = options.find(({ name }) => name === 'm');
+  const wanted = memory && parseSize(String(propsOf(memory)['size']));
+  const sum = nodes.reduce((total, node) => total + (sizes.get(propsOf(node)['memdev']) ?? 0), 0);
   if (nodes.length > 0 && wanted !== undefined && sum !== wanted)
     report({
       severity: 'error',

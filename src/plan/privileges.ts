@@ -1,5 +1,5 @@
 import type { HostFacts } from '../host/facts.ts';
-import type { QemuOption } from '../qemu/option.ts';
+import { propsOf, type QemuOption } from '../qemu/option.ts';
 import type { Sidecar } from './plan.ts';
 import type { Relaxation } from './planned-qemu.ts';
 
@@ -21,7 +21,7 @@ export function confineSidecar(
   options: readonly QemuOption[],
   facts: HostFacts,
 ): readonly string[] {
-  const redirects = options.some(({ args }) => typeof args === 'object' && args['driver'] === 'usb-redir');
+  const redirects = options.some((option) => propsOf(option)['driver'] === 'usb-redir');
   const gains = when !== 'before' && redirects;
   return setpriv(facts, [...(gains ? [] : ['--no-new-privs']), ...dropped(facts, capabilities)]);
 }
