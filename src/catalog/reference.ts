@@ -2,8 +2,8 @@ import { formatSize } from '../core/size.ts';
 import { entryOf, toPlain } from '../core/source.ts';
 import type { Catalog } from './catalog.ts';
 import { exampleOf } from './example.ts';
+import { lengthOf } from './expected.ts';
 import { KEYS, type KeySpec, SETTINGS } from './keys.ts';
-import { lengthOf } from './params.ts';
 import type { DeviceTemplate, ParamSpec, ParamType, SectionSpec } from './template.ts';
 
 /** Every key that a VM file may have, as Markdown: what it means, what it takes, its default, an example. */

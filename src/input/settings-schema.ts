@@ -1,6 +1,6 @@
 import * as z from 'zod';
+import { listOf } from '../catalog/expected.ts';
 import { SETTINGS } from '../catalog/keys.ts';
-import { listOf } from '../catalog/params.ts';
 import { EXIT, EzvmError } from '../core/diagnostic.ts';
 import { entryOf, originOf, type SourceDoc } from '../core/source.ts';
 

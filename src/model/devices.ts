@@ -1,5 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
-import { checkGiven, listOf, type ParamValue, showValue, slipIn, suggestion } from '../catalog/params.ts';
+import { listOf } from '../catalog/expected.ts';
+import { checkGiven, type ParamValue, showValue, slipIn, suggestion } from '../catalog/params.ts';
 import type { DeviceTemplate, ParamSpec, SectionSpec } from '../catalog/template.ts';
 import { formatSize } from '../core/size.ts';
 import type { Findings } from './findings.ts';

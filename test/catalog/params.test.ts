@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { checkParam, listOf, showValue, suggestion } from '../../src/catalog/params.ts';
+import { listOf } from '../../src/catalog/expected.ts';
+import { checkParam, showValue, suggestion } from '../../src/catalog/params.ts';
 import type { ParamSpec } from '../../src/catalog/template.ts';
 import { entryOf, type SourceNode } from '../../src/core/source.ts';
 import { parse } from '../../src/model/parse.ts';

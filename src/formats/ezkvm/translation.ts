@@ -1,4 +1,5 @@
-import { listOf, showValue, suggestion } from '../../catalog/params.ts';
+import { listOf } from '../../catalog/expected.ts';
+import { showValue, suggestion } from '../../catalog/params.ts';
 import type { Diagnostic } from '../../core/diagnostic.ts';
 import {
   type MapEntry,
