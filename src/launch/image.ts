@@ -13,6 +13,7 @@ import type { Start } from './start.ts';
  */
 export async function createImage(start: Start, step: CreateImage): Promise<void> {
   const { path } = step;
+  if (step.forOneRun) return createLayer(start, step);
   if (existsSync(path)) return;
   const name = basename(path);
   const temporary = `${path}.ezvm-new`;
@@ -29,6 +30,16 @@ export async function createImage(start: Start, step: CreateImage): Promise<void
   await start.step(`create ${name}: rename`);
   publish(temporary, path);
   await start.step(`create ${name}: renamed`);
+}
+
+/** What the guest writes in one run; it is written down as something to remove before it is there. */
+async function createLayer(start: Start, step: CreateImage): Promise<void> {
+  const { path } = step;
+  await start.step(`create ${basename(path)}: intend`);
+  start.journal.record({ change: 'temporary', path });
+  await start.step(`create ${basename(path)}: create`);
+  rmSync(path, { force: true });
+  await runQemuImg(start, step, path);
 }
 
 async function runQemuImg(start: Start, step: CreateImage, to: string): Promise<void> {

@@ -112,6 +112,14 @@ function rawOptions(words: QemuOverrides['args'], report: Report): QemuOption[] 
         origin,
         help: 'leave it out',
       });
+    else if (/^--?snapshot$/.test(word))
+      report({
+        severity: 'error',
+        code: 'argument-refused',
+        message: 'qemu.args: -snapshot changes nothing for disks that QEMU is given by -blockdev, as all of ezvm are',
+        origin,
+        help: 'write `snapshot: on` for each disk that is to stay as it is',
+      });
     else if (/^-{1,2}[a-z]/i.test(word)) options.push({ name: word.slice(1), args: true, origin });
     else if (last?.args === true) options[options.length - 1] = { ...last, args: word };
     else

@@ -240,7 +240,7 @@ export interface RunOnce {
   readonly origin?: Origin | undefined;
 }
 
-/** Made once by `qemu-img`, then it is the user's: a disk that was not there. */
+/** Made once by `qemu-img`, then it is the user's: a disk that was not there; or made for each run, and gone with it. */
 export interface CreateImage {
   readonly do: 'create-image';
   readonly path: string;
@@ -251,6 +251,8 @@ export interface CreateImage {
   readonly preallocation: string;
   /** What an overlay is laid over. */
   readonly backing?: { readonly path: string; readonly format: string };
+  /** Only for this run: one that is there is left from another, and of no use. */
+  readonly forOneRun?: true;
   /** Of `qemu-img`. */
   readonly program: string;
   readonly origin?: Origin | undefined;

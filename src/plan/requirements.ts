@@ -8,7 +8,8 @@ import type { Requirement, Step } from './plan.ts';
 
 /** Files and devices that parameters name, as their templates say what must be there. */
 export function pathRequirements(device: PlannedDevice, names: Names, steps: readonly Step[]): Requirement[] {
-  const readOnly = device.params['read-only']?.value === true;
+  // What is written to a snapshot goes elsewhere.
+  const readOnly = ['read-only', 'snapshot'].some((name) => device.params[name]?.value === true);
   const named = device.template.paths.map(
     ({ path, expect, access = 'read', help }): Requirement => ({
       kind: 'path',

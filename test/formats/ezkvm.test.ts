@@ -401,11 +401,20 @@ describe('drive options', () => {
   it.each([
     ['if=virtio', 'which then cannot be that of the item'],
     ['media=dvd', 'QEMU knows no media=dvd'],
-    ['snapshot=on', 'cannot forget what the guest writes'],
   ])('that QEMU or the disk could not stand are refused: %s', (extra, message) => {
     expect(outcome(disk('virtio-blk-pci', extra)).faults.map((fault) => fault.message)).toEqual([
       expect.stringContaining(message),
     ]);
+  });
+
+  it('keep the disk as it is', () => {
+    const [node] = optionsOf(disk('virtio-blk-pci', 'snapshot=on'), /^-blockdev/);
+    expect(node).toMatch(
+      /^-blockdev qcow2,.*backing\.read-only=on,backing\.file\.driver=file,backing\.file\.filename=\/a,/,
+    );
+    expect(
+      outcome('storage: [{ type: scsi-hd, file: "nbd://a", extra_drive_options: [snapshot=on] }]').faults,
+    ).toHaveLength(1);
   });
 
   it('make a disk read-only that is a CD to them', () => {

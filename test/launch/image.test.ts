@@ -212,3 +212,28 @@ describe('an image that another VM has', () => {
     await stop(plan.vm, { force: true });
   });
 });
+
+describe('what the guest writes in one run', () => {
+  const layer = (): CreateImage => {
+    const base = join(lab.dir, 'base.raw');
+    writeFileSync(base, Buffer.alloc(2 ** 20, 'x'));
+    const { size: _, ...step } = image({ backing: { path: base, format: 'raw' }, forOneRun: true });
+    return step;
+  };
+
+  it('goes into an image that is made anew, and is gone with the VM', async () => {
+    const step = layer();
+    writeFileSync(step.path, 'left behind by another run');
+    const plan = buildPlan(lab, { steps: [step] });
+    await launch(plan);
+    expect(info(step.path)).toMatchObject({ format: 'qcow2', 'virtual-size': 2 ** 20 });
+    await stop(plan.vm, { force: true });
+    expect(images()).toEqual([]);
+  });
+
+  it('leaves nothing behind where the start fails', async () => {
+    const step = layer();
+    await refused(buildPlan(lab, { steps: [step, image({ path: join(lab.dir, 'new.none'), format: 'none' })] }));
+    expect(images()).toEqual([]);
+  });
+});

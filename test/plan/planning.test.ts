@@ -178,6 +178,41 @@ describe('two paths to one image', () => {
   });
 });
 
+describe('a disk of which nothing is kept', () => {
+  it('is read only, below an image that is made for each run', () => {
+    const { plan } = make('disks: [{ file: a.qcow2, snapshot: on }]\n');
+    const layer = `${plan.vm.stateDir}/disk0-snapshot.qcow2`;
+    expect(plan.steps).toContainEqual(
+      expect.objectContaining({
+        do: 'create-image',
+        path: layer,
+        forOneRun: true,
+        backing: { path: '/vm/a.qcow2', format: 'qcow2' },
+      }),
+    );
+    expect(option({ plan, diagnostics: [] }, 'blockdev', 'disk0')).toMatchObject({
+      driver: 'qcow2',
+      backing: { driver: 'qcow2', 'read-only': true, file: { filename: '/vm/a.qcow2' } },
+      file: { driver: 'file', filename: layer },
+    });
+    const wanted = plan.requirements.filter((one) => one.kind === 'path' && one.path === '/vm/a.qcow2');
+    expect(wanted).toEqual([expect.objectContaining({ access: 'read' })]);
+  });
+
+  it('may be shared with others like it, and with none that writes', () => {
+    expect(faults('disks: [{ file: a.raw, snapshot: on }, { file: a.raw, snapshot: on }]\n')).toEqual([]);
+    expect(faults('disks: [a.raw, { file: a.raw, snapshot: on }]\n')).toEqual([
+      'vm.yaml:1:24 disk1 is laid over /vm/a.raw, which disk0 writes',
+    ]);
+  });
+
+  it('is no matter of an argument that knows no disks of ours', () => {
+    expect(faults('qemu: { args: [-snapshot] }\n')).toEqual([
+      'vm.yaml:1:16 qemu.args: -snapshot changes nothing for disks that QEMU is given by -blockdev, as all of ezvm are',
+    ]);
+  });
+});
+
 describe('patches', () => {
   it('are read by QEMU itself, and devices alike, which it makes in the order of their syntax', () => {
     const { plan } = make(

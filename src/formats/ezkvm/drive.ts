@@ -36,6 +36,7 @@ const PARAMS = [
   'rerror',
   'werror',
   'throttle-group',
+  'snapshot',
 ];
 /** What a drive had of its device before that had properties of its own. */
 const OF_DEVICE: { readonly [name: string]: string } = {
@@ -84,7 +85,6 @@ export function readDrive(item: Reader, place: Place, out: Translation): Drive {
       if (Number(node.value) !== 0) limits[limit] = node;
     } else if (name === 'if') refuseInterface(item, option, out);
     else if (name === 'media') readMedia(item, option, place, given, out);
-    else if (name === 'snapshot') readSnapshot(item, option, out);
     else if (IDLE[name] !== undefined && node.value !== place.name) passOver(item, option, out, IDLE[name]);
     else if (IDLE[name] === undefined) patchNode(place, name, node, out);
   }
@@ -151,15 +151,4 @@ function readMedia(
     );
     if (!isCd && !given.has('read-only')) given.set('read-only', scalar(node.at, true));
   }
-}
-
-/** Forgetting the guest's changes is asked for by whoever wants the disk kept as it is: passing over it would spoil that. */
-function readSnapshot(item: Reader, { node }: ExtraOption, out: Translation): void {
-  if (/^(off|false|no)$/.test(node.value)) return;
-  out.refuse(
-    'option-unknown',
-    node.at,
-    `${item.path}: ezvm cannot forget what the guest writes, as snapshot=${node.value} asks for`,
-    'lay an image of your own over it, which can be thrown away: qemu-img create -f qcow2 -b FILE -F FORMAT LAYER',
-  );
 }

@@ -91,6 +91,7 @@ function disk(item: Reader, type: string, drive: Drive, index: number, out: Tran
     ...common(item, drive),
     ...(medium ?? { file: file && plainPath(file), format: format ?? scalar(item.at, 'raw'), aio: drive.param('aio') }),
     ...(drive.param('read-only') && { 'read-only': drive.param('read-only') }),
+    snapshot: drive.param('snapshot'),
     cache: cache(drive.param('cache') ?? item.text('cache'), out),
     discard: scalar(discard?.at ?? item.at, isDiscarding),
     'detect-zeroes': zeroesFor(zeroes, isDiscarding),
@@ -144,7 +145,7 @@ function cdrom(item: Reader, drive: Drive, index: number, out: Translation): Val
     const policy = drive.param(key);
     if (policy) out.patch(`device:disk${index}-device`, key, policy);
   }
-  for (const key of ['cache', 'discard', 'detect-zeroes', 'throttle-group', ...Object.keys(drive.limits)]) {
+  for (const key of ['snapshot', 'cache', 'discard', 'detect-zeroes', 'throttle-group', ...Object.keys(drive.limits)]) {
     const useless = drive.param(key) ?? drive.limits[key];
     if (useless)
       out.warn(

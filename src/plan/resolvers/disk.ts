@@ -1,3 +1,4 @@
+import type { Origin } from '../../core/origin.ts';
 import { formatSize } from '../../core/size.ts';
 import type { PathFacts } from '../../host/facts.ts';
 import type { QemuProps } from '../../qemu/option.ts';
@@ -25,12 +26,32 @@ export function resolveDisk(device: PlannedDevice, context: PlanContext): Resolv
   const backing = backingOf(device, format, context);
   if (isMissing(file, context)) planImage(device, { file, format, backing }, context);
   else compareImage(device, file, context);
-  const node: QemuProps | null = backing && {
-    driver: backing.format,
-    'read-only': true,
-    file: { driver: protocolOf(backing.path, context), filename: backing.path },
-  };
-  return { values: { format, backing: node } };
+  const below: QemuProps | null = backing && { ...readOnly(backing, context) };
+  if (param(device, 'snapshot') !== true)
+    return { values: { path: file, protocol: protocolOf(file, context), format, backing: below } };
+  const path = planLayer(device, { path: file, format }, context);
+  const image: QemuProps = { ...readOnly({ path: file, format }, context), ...(below && { backing: below }) };
+  return { values: { path, protocol: 'file', format: 'qcow2', backing: image } };
+}
+
+function readOnly({ path, format }: Backing, context: PlanContext): QemuProps {
+  return { driver: format, 'read-only': true, file: { driver: protocolOf(path, context), filename: path } };
+}
+
+/** Lays an image over the disk's own that takes what the guest writes, and is gone with the VM. */
+function planLayer(device: PlannedDevice, image: Backing, context: PlanContext): string {
+  refuseWritten(device, image.path, 'file', context);
+  const path = `${context.stateDir}/${device.id}-snapshot.qcow2`;
+  context.step({
+    do: 'create-image',
+    path,
+    format: 'qcow2',
+    preallocation: 'off',
+    backing: image,
+    forOneRun: true,
+    ...requireQemuImg(saidAt(device, 'snapshot'), context),
+  });
+  return path;
 }
 
 /** Where nobody looked, it may be. A device is never made. */
@@ -55,26 +76,32 @@ function backingOf(device: PlannedDevice, format: string, context: PlanContext):
       help: 'give the file a name that ends in .qcow2, or write `format: qcow2`',
       origin: saidAt(device, 'backing'),
     });
-  refuseWritten(device, path, context);
+  refuseWritten(device, path, 'backing', context);
   return { path, format: chooseFormat(device, 'backing', 'backing-format', context) };
 }
 
 /** What is laid over an image that changes below it is lost; QEMU's locks would end the start. */
-function refuseWritten(device: PlannedDevice, backing: string, { devices, facts, refuse }: PlanContext): void {
+function refuseWritten(
+  device: PlannedDevice,
+  backing: string,
+  key: string,
+  { devices, facts, refuse }: PlanContext,
+): void {
   // Several paths may lead to one file.
   const identityOf = (path: string | null): string | null => facts.paths[path ?? '']?.identity ?? path;
   const writer = devices.find(
     (other) =>
       other.id !== device.id &&
       identityOf(param<string>(other, 'file')) === identityOf(backing) &&
-      param(other, 'read-only') === false,
+      param(other, 'read-only') === false &&
+      param(other, 'snapshot') !== true,
   );
   if (writer)
     refuse({
       code: 'image-twice',
       message: `${device.id} is laid over ${backing}, which ${writer.id} writes`,
       help: `write \`read-only: on\` for ${writer.id}, or leave one of the two out`,
-      origin: saidAt(device, 'backing'),
+      origin: saidAt(device, key),
     });
 }
 
@@ -103,15 +130,7 @@ function planImage(device: PlannedDevice, { file, format, backing }: Wanted, con
       help: `leave out \`size\`, or give ${formatSize(base)} or more`,
       origin: saidAt(device, 'size'),
     });
-  const program = context.facts.programs['qemu-img'];
   const { origin } = device.params[size === null ? 'backing' : 'size'] ?? device;
-  context.require({
-    kind: 'program',
-    program: 'qemu-img',
-    ...(program !== undefined && { path: program }),
-    help: 'install the package qemu-utils (Debian, Ubuntu) or qemu-img (Fedora, Arch)',
-    origin,
-  });
   context.step({
     do: 'create-image',
     path: file,
@@ -119,9 +138,20 @@ function planImage(device: PlannedDevice, { file, format, backing }: Wanted, con
     ...(size !== null && { size }),
     preallocation: param<string>(device, 'preallocation') ?? 'off',
     ...(backing && { backing }),
-    program: program ?? 'qemu-img',
+    ...requireQemuImg(origin, context),
+  });
+}
+
+function requireQemuImg(origin: Origin | undefined, context: PlanContext): Pick<CreateImage, 'program' | 'origin'> {
+  const program = context.facts.programs['qemu-img'];
+  context.require({
+    kind: 'program',
+    program: 'qemu-img',
+    ...(program !== undefined && { path: program }),
+    help: 'install the package qemu-utils (Debian, Ubuntu) or qemu-img (Fedora, Arch)',
     origin,
   });
+  return { program: program ?? 'qemu-img', origin };
 }
 
 /** What is there already is never changed, so what the file says of it may differ from what it is. */
@@ -139,7 +169,7 @@ function compareImage(device: PlannedDevice, file: string, context: PlanContext)
       origin: saidAt(device, 'size'),
     });
   const given = param<string>(device, 'backing');
-  if (given === null && backing !== undefined) refuseWritten(device, backing, context);
+  if (given === null && backing !== undefined) refuseWritten(device, backing, 'backing', context);
   // QEMU would go by its contents, which a guest may have written.
   if (given === null && backing !== undefined && backingFormat === undefined)
     require({
