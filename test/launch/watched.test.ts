@@ -174,6 +174,41 @@ describe('the watcher of a sidecar', () => {
     expect(readFileSync(end, 'utf8')).toBe(`${told.identity.pid} 200\n`);
     expect(existsSync(join(lab.dir, 'begun'))).toBe(true);
   });
+
+  it('hands every word on as it is', async () => {
+    const hostile = [
+      '$(exit 9)',
+      '`exit 9`',
+      "'; exit 9; '",
+      '"',
+      '\n\nexit 9\n',
+      '-c',
+      '--help',
+      '',
+      '*',
+      '\\',
+      '${PATH}',
+      'ü\u001b[2J',
+    ];
+    const script = "require('fs').writeFileSync(process.argv[1], JSON.stringify(process.argv.slice(2)))";
+    const told = join(lab.dir, 'told');
+    const argv = [process.execPath, '-e', script, '--', told, ...hostile];
+    const options = { stateDir: join(lab.dir, 'state'), environment: { PATH: '/nowhere', IFS: '/', ENV: '/nowhere' } };
+    const child = await startWatched('one', argv, options, join(lab.dir, 'one.end'));
+    child.watched?.begin();
+    expect(await child.ended).toEqual({ code: 0, signal: null });
+    expect(JSON.parse(readFileSync(told, 'utf8'))).toEqual(hostile);
+  });
+
+  it('starts nothing that cannot be executed', async () => {
+    const options = { stateDir: join(lab.dir, 'state'), environment: {} };
+    const missing = startWatched('one', [join(lab.dir, 'none')], options, join(lab.dir, 'one.end'));
+    await expect(missing).rejects.toMatchObject({
+      exit: 3,
+      message: expect.stringContaining('none cannot be executed'),
+    });
+    expect(watchers()).toEqual([]);
+  });
 });
 
 /** What a process has open, as `number:path`, without what this test was started with. */
