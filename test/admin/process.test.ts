@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { awaitEnd, endProcess, identify, isAlive } from '../../src/admin/process.ts';
+import { awaitEnd, endProcess, findSpawned, identify, isAlive, ticksNow } from '../../src/admin/process.ts';
 
 const HAS_PYTHON = spawnSync('python3', ['-c', 'import ctypes']).status === 0;
 
@@ -45,6 +45,21 @@ describe('a process', () => {
     expect(own && grandchild && isAlive(grandchild)).toBe(true);
     expect(own && (await endProcess(own, 50))).toBe(true);
     expect(grandchild && (await awaitEnd(grandchild, 10_000))).toBe(true);
+  });
+
+  it('is found again by its command line, its session and the time', async () => {
+    const argv = ['/bin/sleep', `600.${process.pid}`];
+    const since = ticksNow();
+    const [own, others] = [true, false].map((detached) => spawn(argv[0] ?? '', argv.slice(1), { detached }));
+    await Promise.all([own, others].map((child) => child && once(child, 'spawn')));
+    const found = (more: object): number[] => findSpawned([{ argv, since, ...more }]).map(({ pid }) => pid);
+    try {
+      expect(found({})).toEqual([own?.pid]);
+      expect(found({ since: since + 100_000 })).toEqual([]);
+      expect(found({ argv: [...argv, 'x'] })).toEqual([]);
+    } finally {
+      for (const child of [own, others]) child?.kill('SIGKILL');
+    }
   });
 
   it('that is gone is ended without harm to anybody', async () => {

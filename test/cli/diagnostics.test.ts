@@ -80,6 +80,10 @@ describe('a diagnostic in print', () => {
         expect(shown).not.toMatch(/\p{Surrogate}/u);
         expect(below).toMatch(/^ +\| *\^$/);
       }
+    for (const column of [1, 61, 200, 400]) {
+      const [shown = '', below = ''] = caret(`${'-'.repeat(column - 1)}!${'-'.repeat(500 - column)}`, column);
+      expect(shown.indexOf('!')).toBe(below.indexOf('^'));
+    }
   });
 
   it('does without a frame where there is no text', () => {

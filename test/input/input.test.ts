@@ -189,6 +189,12 @@ describe('what names programs to run', () => {
     expect(said(() => refuseUntrustedTree(join(scratch, 'own'), me))).toContain('/own/os could have been written');
   });
 
+  it.skipIf(!isRoot)('is not trusted by root where a group can write (left out: only root has files of root)', () => {
+    const path = write('own/ezvm.yaml');
+    chmodSync(path, 0o664);
+    expect(said(() => refuseUntrusted(path, 0))).toContain(`(chmod go-w ${path})`);
+  });
+
   it.skipIf(!isRoot)('is not trusted where it is another user’s (left out: only root can give files away)', () => {
     const path = write('own/ezvm.yaml');
     chownSync(path, 12345, 12345);

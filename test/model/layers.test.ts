@@ -147,6 +147,13 @@ describe('layers', () => {
     if (help !== undefined) expect(diagnostics.find(({ message }) => fault.endsWith(message))?.help).toBe(help);
   });
 
+  it('take a map as one item where it says what an item says, and as items where their ids stand in it', () => {
+    const ids = (vm: string): string[] =>
+      makeVm({ vm }).spec.devices.flatMap((d) => (d.section === 'disks' ? [d.id] : []));
+    expect(ids('disks: { file: a, bus: scsi }\n')).toEqual(['disk0']);
+    expect(ids('disks: { file: a, disk1: b }\n')).toEqual(['disk1', 'file']);
+  });
+
   it('take the plainest template where none is chosen', () => {
     expect(filesOf(makeVm({}))).toEqual(['templates/defaults.yaml', 'templates/os/other.yaml', 'vm.yaml']);
   });

@@ -99,7 +99,8 @@ describe('what is taken from processes before they begin', () => {
   it('is not the gaining of privileges from a viewer that hands over USB devices', () => {
     const viewer = 'display: spice\n';
     expect(wrappers(make(viewer, user))['viewer']).toEqual(['--no-new-privs']);
-    expect(wrappers(make(`${viewer}usb: [redirection]\n`, user))['viewer']).toEqual([]);
+    const both = wrappers(make(`${viewer}usb: [redirection]\ntpm: swtpm\n`, user));
+    expect([both['viewer'], both['swtpm']]).toEqual([[], ['--no-new-privs']]);
   });
 
   it('is every capability of root, less those that a script of its own needs', () => {

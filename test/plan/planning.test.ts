@@ -124,6 +124,10 @@ describe('options that exist once', () => {
     ],
     ['disks: [a, a]\n', 'vm.yaml:1:12 disk1 and disk0 are both "/vm/a", which only one can write'],
     [
+      'disks: [a, { type: cdrom, file: a }]\n',
+      'vm.yaml:1:12 disk1 and disk0 are both "/vm/a", which only one can write',
+    ],
+    [
       'fw-cfg: [{ name: opt/a, string: x }, { name: opt/a, string: y }]\n',
       'vm.yaml:1:38 two items of fw-cfg have the name opt/a',
     ],
