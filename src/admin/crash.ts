@@ -5,7 +5,7 @@ import type { Plan } from '../plan/plan.ts';
 import { canSeeClients, hasClient } from './endpoint.ts';
 import { describeExit, readEnd } from './exit.ts';
 import { lastLines, lastWritten, logPath } from './log.ts';
-import { activityOf, isAlive } from './process.ts';
+import { isAlive, isStopped } from './process.ts';
 import { replaceFile, runFiles } from './run-dir.ts';
 import type { RunState } from './state.ts';
 
@@ -61,7 +61,7 @@ export function sidecarStatuses(state: RunState, plan: Plan): SidecarStatus[] {
         name,
         ...(started && { pid: started.pid }),
         alive,
-        ...(alive && activityOf(started)?.state === 'T' && { stopped: true }),
+        ...(alive && isStopped(started) && { stopped: true }),
         ...(alive && needs && canSeeClients() && !hasClient(needs) && { connected: false as const }),
         needed: when === 'before',
         restartable: when !== 'before' || reconnects === true,

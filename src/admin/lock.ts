@@ -83,8 +83,11 @@ function tryLock(path: string, purpose: LockPurpose): Lock | 'held' | 'stale' {
     ftruncateSync(fd);
     naming(path, () => writeSync(fd, `${purpose} ${process.pid}`));
   } catch (error) {
-    release();
-    throw error;
+    // On a full disk a VM must still be stopped and tidied up. Whoever finds no name there waits, and says less.
+    if (purpose === 'start') {
+      release();
+      throw error;
+    }
   }
   return { release };
 }

@@ -43,6 +43,11 @@ export function activityOf(process: ProcessIdentity): { state: string; ticks: nu
   return stat && { state: stat.state, ticks: stat.worked };
 }
 
+/** Whether a process lives and does nothing until somebody sends it SIGCONT. */
+export function isStopped(process: ProcessIdentity): boolean {
+  return activityOf(process)?.state === 'T';
+}
+
 /** The clock that start times are measured with, now: no process started later has a lower one. */
 export function ticksNow(): number {
   if (!HAS_PROC) return 0;

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { EXIT, type EzvmError, fault } from '../core/diagnostic.ts';
 import { isRecord } from '../core/json.ts';
 import { isAlive, type ProcessIdentity } from './process.ts';
 import { replaceFile } from './run-dir.ts';
@@ -33,6 +34,13 @@ export function findRunning(stateDir: string): RunningNote | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The error for a VM that nobody can speak to, because its run directory is gone: a logout takes that away. */
+export function cutOff(name: string, { runDir, qemu }: RunningNote): EzvmError {
+  return fault(EXIT.state, 'vm-cut-off', `VM ${name} runs (pid ${qemu.pid}), but its sockets in ${runDir} are gone`, {
+    help: `all that can be done is to end it: kill ${qemu.pid}`,
+  });
 }
 
 function notePath(stateDir: string): string {

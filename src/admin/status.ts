@@ -1,18 +1,19 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { EzvmError } from '../core/diagnostic.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Relaxation } from '../plan/planned-qemu.ts';
 import { connectQmp, type QmpClient } from '../qemu/qmp.ts';
 import { findCrash, readCrash, type SidecarStatus, sidecarStatuses } from './crash.ts';
-import { isAlive } from './process.ts';
-import { listRunDirs } from './run-dir.ts';
+import { isAlive, isStopped } from './process.ts';
+import { listRunDirs, refuseForeign } from './run-dir.ts';
+import { cutOff, findRunning } from './running-note.ts';
 import { isUp, type RunState, readBootedPlan, readState } from './state.ts';
 import { tidy } from './tidy.ts';
 
 /**
  * `crashed`: QEMU, or the ezvm that was starting it, did not end by itself; told until the VM is started again.
- * `damaged`: the run directory holds what this ezvm cannot read or remove.
+ * `damaged`: the run directory holds what this ezvm cannot read or remove, or is gone while QEMU runs.
  */
 export type VmCondition = 'running' | 'paused' | 'starting' | 'stopping' | 'crashed' | 'stopped' | 'damaged';
 
@@ -39,9 +40,30 @@ export interface VmStatus {
 
 const PATIENCE = 2000;
 
-/** The status of every VM that has a run directory, by name. What dead ones left is removed on the way. */
-export async function statusOfAll(runRoot: string): Promise<VmStatus[]> {
-  return Promise.all(listRunDirs(runRoot).map((name) => statusOf(name, join(runRoot, name))));
+/**
+ * The status of every VM that has a run directory, by name. What dead ones left is removed on the way.
+ * @param stateRoot where those are noted that run with their sockets elsewhere, as from another login
+ */
+export async function statusOfAll(runRoot: string, stateRoot: string): Promise<VmStatus[]> {
+  const here = listRunDirs(runRoot);
+  const elsewhere = listRunDirs(stateRoot).filter((name) => !here.includes(name));
+  const found = await Promise.all([
+    ...here.map((name) => statusOf(name, join(runRoot, name))),
+    ...elsewhere.map((name) => statusElsewhere(name, join(stateRoot, name))),
+  ]);
+  return found.filter((status) => status !== undefined).toSorted((one, other) => (one.name < other.name ? -1 : 1));
+}
+
+async function statusElsewhere(name: string, stateDir: string): Promise<VmStatus | undefined> {
+  const note = findRunning(stateDir);
+  if (!note) return undefined;
+  try {
+    if (!existsSync(note.runDir)) throw cutOff(name, note);
+    refuseForeign(dirname(note.runDir));
+  } catch (error) {
+    return { name, condition: 'damaged', reason: (error as Error).message, pid: note.qemu.pid, sidecars: [] };
+  }
+  return statusOf(name, note.runDir);
 }
 
 /**
@@ -102,6 +124,8 @@ async function look(name: string, runDir: string): Promise<VmStatus | 'abandoned
     guest: plan.guest,
   };
   if (state.phase === 'stopping' && state.stopper && isAlive(state.stopper)) return { ...up, condition: 'stopping' };
+  if (isStopped(state.qemu))
+    return { ...up, condition: 'paused', reason: `QEMU is stopped; let it go on: kill -CONT ${state.qemu.pid}` };
   return { ...up, ...(await ask(plan.vm.qmpSocket)) };
 }
 

@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { refuseForeign } from '../admin/run-dir.ts';
+import { cutOff, findRunning } from '../admin/running-note.ts';
 import { readBootedPlan } from '../admin/state.ts';
 import { isVmName } from '../catalog/vm-name.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
@@ -29,18 +31,32 @@ export async function resolveVm(ref: string, context: CliContext): Promise<VmRef
   if (isFileRef(ref)) return resolveFile(ref, context);
   const name = ref;
   if (!isVmName(name)) throw fault(EXIT.usage, 'name-refused', `${JSON.stringify(name)} is no VM name`);
-  const root = runRoot(context);
-  if (existsSync(`${root}/${name}`)) return { name, runDir: `${root}/${name}` };
+  const runDir = findRunDir(name, context);
+  if (existsSync(runDir)) return { name, runDir };
   // The file that `ezvm NAME` starts may give its VM another name.
   const file = listVmFiles(context.cwd, dirsOf(context).config).find(({ stem }) => stem === name);
-  return file ? resolveFile(file.absolute, context) : { name, runDir: `${root}/${name}` };
+  return file ? resolveFile(file.absolute, context) : { name, runDir };
+}
+
+/**
+ * Where a VM's sockets are, or would be. One that was started from another login has them where its state says.
+ * @throws EzvmError exit 4 where it runs and its sockets are gone
+ */
+function findRunDir(name: string, context: CliContext): string {
+  const runDir = `${runRoot(context)}/${name}`;
+  if (existsSync(runDir)) return runDir;
+  const note = findRunning(`${dirsOf(context).state}/${name}`);
+  if (!note) return runDir;
+  if (!existsSync(note.runDir)) throw cutOff(name, note);
+  refuseForeign(dirname(note.runDir));
+  return note.runDir;
 }
 
 /** Another VM of the same name may run, which is not the one that is meant. */
 async function resolveFile(ref: string, context: CliContext): Promise<VmRef> {
   const { loadModel } = await import('./model.ts');
   const { name, file } = (await loadModel(ref, {}, context)).spec;
-  const runDir = `${runRoot(context)}/${name}`;
+  const runDir = findRunDir(name, context);
   const booted = readBootedPlan(runDir)?.vm.file;
   if (booted !== undefined && booted !== file)
     throw fault(EXIT.state, 'vm-other', `the VM ${name} that runs was started from ${booted}, not from ${ref}`, {

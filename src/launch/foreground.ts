@@ -14,8 +14,8 @@ const PRESS_AGAIN = 5000;
 const SIMULTANEOUS = 1000;
 
 /**
- * Stays with a VM until QEMU ends, then tidies up. SIGINT, SIGTERM or SIGHUP presses the guest's power button, a second one
- * ends QEMU, a third one kills it.
+ * Stays with a VM until QEMU ends, then tidies up. SIGINT, SIGTERM or SIGHUP presses the guest's power button; a second SIGINT
+ * or SIGTERM ends QEMU, a third one kills it.
  * @returns QEMU's exit status, 128 + signal number for a violent end
  */
 export async function attend(start: Start, progress: (text: string) => void = () => {}): Promise<number> {
@@ -38,8 +38,10 @@ export async function attend(start: Start, progress: (text: string) => void = ()
       qmp.execute('quit').catch(() => {});
     } else void endProcess(child.identity, 0);
   };
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) process.on(signal, ask);
+  // A terminal that is closed may send it twice, by its shell and by the kernel: nobody asks for haste there.
+  const hangUp = (): void => void (asked === 0 && ask());
+  const signals = { SIGINT: ask, SIGTERM: ask, SIGHUP: hangUp };
+  for (const [signal, act] of Object.entries(signals)) process.on(signal, act);
   if (interruption.reason()) ask();
 
   for (const sidecar of plan.sidecars) {
@@ -55,7 +57,7 @@ export async function attend(start: Start, progress: (text: string) => void = ()
     clearInterval(pressing);
     for (const other of start.children) other.release();
     await tidy(plan.vm.name, plan.vm.runDir);
-    for (const signal of signals) process.off(signal, ask);
+    for (const [signal, act] of Object.entries(signals)) process.off(signal, act);
   }
 }
 

@@ -5,7 +5,7 @@ import { openJournal } from '../admin/journal.ts';
 import { lockVm } from '../admin/lock.ts';
 import { identify } from '../admin/process.ts';
 import { ensureRunRoot, removeRunDir, replaceFile, runFiles } from '../admin/run-dir.ts';
-import { findRunning, noteRunning } from '../admin/running-note.ts';
+import { cutOff, findRunning, noteRunning } from '../admin/running-note.ts';
 import { type RunState, writeState } from '../admin/state.ts';
 import { settle } from '../admin/tidy.ts';
 import { undo } from '../admin/undo.ts';
@@ -112,15 +112,12 @@ function refuseRunningElsewhere({ vm }: Plan): void {
   const running = findRunning(vm.stateDir);
   if (!running) return;
   const { runDir, qemu } = running;
+  if (!existsSync(runDir)) throw cutOff(vm.name, running);
   throw fault(
     EXIT.state,
     'vm-up',
     `VM ${vm.name} is already running (pid ${qemu.pid}), with its sockets in ${runDir}`,
-    {
-      help: existsSync(runDir)
-        ? `speak to it with XDG_RUNTIME_DIR=${dirname(dirname(runDir))}`
-        : `that directory is gone, so all that can be done is to end it: kill ${qemu.pid}`,
-    },
+    { help: `see: ezvm status ${vm.name}, or end it: ezvm stop ${vm.name}` },
   );
 }
 

@@ -31,7 +31,7 @@ const LONGEST_SOCKET_PATH = 107;
  */
 export async function preflight(plan: Plan, surroundings: Surroundings): Promise<Diagnostic[]> {
   const found: (Diagnostic | undefined)[] = [
-    ...socketPaths(plan).map(checkSocketPath),
+    ...socketPaths(plan).map((path) => checkSocketPath(path, plan.vm)),
     checkStateDir(plan.vm.stateDir),
   ];
   const elsewhere = [
@@ -190,14 +190,15 @@ function socketPaths(plan: Plan): string[] {
   ].filter((path) => path !== undefined);
 }
 
-function checkSocketPath(path: string): Diagnostic | undefined {
+function checkSocketPath(path: string, { stateDir }: Plan['vm']): Diagnostic | undefined {
   const bytes = Buffer.byteLength(path);
   if (bytes <= LONGEST_SOCKET_PATH) return undefined;
+  const variable = dirname(path) === stateDir ? 'XDG_STATE_HOME' : 'XDG_RUNTIME_DIR';
   return {
     severity: 'error',
     code: 'socket-path-long',
     message: `the path of socket ${path} has ${bytes} bytes; the kernel takes ${LONGEST_SOCKET_PATH}`,
-    help: 'give the VM a shorter name, or set XDG_RUNTIME_DIR to a shorter directory',
+    help: `give the VM a shorter name, or set ${variable} to a shorter directory`,
   };
 }
 

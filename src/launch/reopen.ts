@@ -10,6 +10,7 @@ import { findProgram, programDirs } from '../host/programs.ts';
 import type { Plan, Sidecar } from '../plan/plan.ts';
 import type { Child } from './child.ts';
 import { childEnvironment } from './environment.ts';
+import { hostFault } from './host-fault.ts';
 import { awaitNeeds, awaitReady, awaitShown, startSidecar } from './sidecar.ts';
 import type { Start } from './start.ts';
 
@@ -81,6 +82,8 @@ async function begin(
     } finally {
       start.journal.close();
     }
+  } catch (error) {
+    throw hostFault(error, `start ${sidecar.name} of VM ${vm.name}`);
   } finally {
     lock.release();
   }
@@ -96,6 +99,8 @@ export async function endSidecar(vm: SidecarTarget, name: string): Promise<void>
     const state = await settle(vm.runDir);
     if (!state) throw vmDown(vm.name);
     await dismiss(vm, state, name);
+  } catch (error) {
+    throw hostFault(error, `end ${name} of VM ${vm.name}`);
   } finally {
     lock.release();
   }

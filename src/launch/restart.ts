@@ -1,3 +1,5 @@
+import { isStopped } from '../admin/process.ts';
+import { readState } from '../admin/state.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { findScreenFault } from '../host/session.ts';
 import { bootedPlan, endSidecar, reopen, type SidecarTarget } from './reopen.ts';
@@ -16,11 +18,16 @@ export async function restartSidecar(vm: SidecarTarget, name: string, options: V
       help: names === '' ? 'it has none' : `it has ${names}`,
     });
   }
-  if (sidecar.when === 'before' && !sidecar.reconnects)
+  if (sidecar.when === 'before' && !sidecar.reconnects) {
+    const old = readState(vm.runDir)?.sidecars.find((one) => one.name === name);
     throw fault(EXIT.state, 'sidecar-bound', `QEMU does not connect to another ${name} while it runs`, {
-      help: `shut the guest down and start it again: ezvm stop ${vm.name} && ezvm ${vm.name}`,
+      help:
+        old && isStopped(old)
+          ? `this one is stopped only; let it go on: kill -CONT ${old.pid}`
+          : `shut the guest down and start it again: ezvm stop ${vm.name} && ezvm ${vm.name}`,
       origin: sidecar.origin,
     });
+  }
   // One that shows something is not ended for another that could not.
   const isShown = plan.requirements.some((one) => one.kind === 'session' && one.by === name);
   const screen = isShown || sidecar.when === 'asked' ? await findScreenFault(options.session) : undefined;

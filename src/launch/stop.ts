@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { sidecarStatuses } from '../admin/crash.ts';
 import { lockVm } from '../admin/lock.ts';
-import { awaitEnd, endProcess, identify, isAlive } from '../admin/process.ts';
+import { awaitEnd, endProcess, identify, isAlive, isStopped } from '../admin/process.ts';
 import { type QmpTarget, withQmp } from '../admin/qmp.ts';
 import { isUp, readBootedPlan, readState, writeState } from '../admin/state.ts';
 import { settle, tidy, type UpState } from '../admin/tidy.ts';
@@ -69,7 +69,11 @@ async function claim(vm: StopTarget): Promise<UpState | undefined> {
     if (!up) throw notRunning(name, 'what was left of it is removed');
     const stopper = identify(process.pid);
     const claimed: UpState = { ...up, phase: 'stopping', ...(stopper && { stopper }) };
-    writeState(runDir, claimed);
+    try {
+      writeState(runDir, claimed);
+    } catch {
+      // Others see a VM that runs, and not that it is being stopped; on a full disk that is all that is lost.
+    }
     return claimed;
   } finally {
     lock.release();
@@ -164,15 +168,20 @@ function notRunning(name: string, more?: string): EzvmError {
   });
 }
 
-/** A QEMU that waits for a program which is stopped cannot feel any button. */
+/** A QEMU that is stopped, or waits for a program which is, cannot feel any button. */
 function findStuck(plan: Plan, state: UpState): EzvmError | undefined {
+  const { name } = plan.vm;
+  const others = `or end the VM without asking: ezvm stop --force ${name}`;
+  if (isStopped(state.qemu))
+    return fault(EXIT.state, 'qemu-hung', `QEMU of VM ${name} (pid ${state.qemu.pid}) is stopped`, {
+      help: `let it go on: kill -CONT ${state.qemu.pid}, ${others}`,
+    });
   const stopped = sidecarStatuses(state, plan).filter((one) => one.stopped && one.needed);
   if (stopped.length === 0) return undefined;
   const pids = stopped.map(({ pid }) => pid).join(' ');
   const names = stopped.map((one) => `${one.name} (pid ${one.pid})`).join(' and ');
-  const { name } = plan.vm;
   return fault(EXIT.state, 'qemu-hung', `QEMU of VM ${name} hangs: it waits for ${names}, which is stopped`, {
-    help: `let it go on: kill -CONT ${pids}, or end the VM without asking: ezvm stop --force ${name}`,
+    help: `let it go on: kill -CONT ${pids}, ${others}`,
   });
 }
 

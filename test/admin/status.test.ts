@@ -1,8 +1,8 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SidecarStatus } from '../../src/admin/crash.ts';
-import { isAlive } from '../../src/admin/process.ts';
+import { endProcess, isAlive } from '../../src/admin/process.ts';
 import { runQmp } from '../../src/admin/qmp.ts';
 import { statusOf, statusOfAll } from '../../src/admin/status.ts';
 import { launch } from '../../src/launch/launch.ts';
@@ -86,14 +86,40 @@ describe('status', () => {
     await until('its end', () => !state.qemu || !isAlive(state.qemu));
     mkdirSync(join(lab.runRoot, 'empty'), { mode: 0o700 });
     const conditions = async (): Promise<string[]> =>
-      (await statusOfAll(lab.runRoot)).map(({ name, condition }) => `${name} ${condition}`);
+      (await statusOfAll(lab.runRoot, join(lab.dir, 'state'))).map(({ name, condition }) => `${name} ${condition}`);
     expect(await conditions()).toEqual(['dead crashed', 'empty stopped', 'up running']);
     expect(await conditions()).toEqual(['up running']);
   });
 
+  it('of all VMs tells of one whose sockets are elsewhere, as from another login, or gone', async () => {
+    const plan = buildPlan(lab);
+    const { state } = await launch(plan);
+    const all = (): Promise<unknown> => statusOfAll(join(lab.dir, 'other-login'), join(lab.dir, 'state'));
+    expect(await all()).toMatchObject([
+      { name: 'vm', condition: 'running', file: plan.vm.file, sockets: { qmp: plan.vm.qmpSocket } },
+    ]);
+    rmSync(plan.vm.runDir, { recursive: true });
+    expect(await all()).toMatchObject([{ name: 'vm', condition: 'damaged', pid: state.qemu?.pid }]);
+    if (state.qemu) await endProcess(state.qemu);
+    expect(await all()).toEqual([]);
+  });
+
+  it('says of a QEMU that is stopped how it goes on', async () => {
+    const plan = buildPlan(lab);
+    const { state } = await launch(plan);
+    const pid = state.qemu?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    await until('it has stopped', async () => (await statusOf('vm', plan.vm.runDir)).condition === 'paused');
+    const { reason } = await statusOf('vm', plan.vm.runDir);
+    expect(reason).toBe(`QEMU is stopped; let it go on: kill -CONT ${pid}`);
+    process.kill(pid, 'SIGCONT');
+    await until('it goes on', async () => (await statusOf('vm', plan.vm.runDir)).condition === 'running');
+    await stop(plan.vm, { force: true });
+  });
+
   it('of a VM that was never started is stopped', async () => {
     expect(await statusOf('vm', join(lab.runRoot, 'vm'))).toEqual({ name: 'vm', condition: 'stopped', sidecars: [] });
-    expect(await statusOfAll(lab.runRoot)).toEqual([]);
+    expect(await statusOfAll(lab.runRoot, join(lab.dir, 'state'))).toEqual([]);
   });
 
   it('does not wait for ever for a monitor that somebody else holds', async () => {

@@ -68,6 +68,7 @@ describe.skipIf(LACKING !== undefined)(`the state of a TPM${LACKING ? ` (left ou
     expect(second.exit).toBe(3);
     expect(second.err).toMatch(/two\.yaml:7:\d+ .*shared is in use by VM one \(swtpm, pid \d+\)/);
     expect((await check(tpm('shared'))).err).toContain('shared is in use by VM one');
+    expect(await machine.ezvm('check', 'one.yaml')).toMatchObject({ exit: 0 });
     await machine.ezvm('stop', 'one', '--force');
     const held = readFileSync(kind === 'file' ? state : join(state, 'tpm2-00.permall'));
     expect(held.includes(Buffer.from('swtpm-localca'))).toBe(true);

@@ -2,6 +2,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { isAlive } from '../../src/admin/process.ts';
+import { runQmp } from '../../src/admin/qmp.ts';
 import { readState } from '../../src/admin/state.ts';
 import { stop } from '../../src/launch/stop.ts';
 import type { Plan } from '../../src/plan/plan.ts';
@@ -50,6 +52,21 @@ describe('a VM in the foreground', () => {
     await launcher.says(SHUTTING_DOWN);
     expect(launcher.child.exitCode).toBe(null);
     launcher.child.kill('SIGINT');
+    expect((await launcher.ended).code).toBe(0);
+    expect(lab.leftovers()).toEqual([]);
+  });
+
+  it('does not take a terminal that is closed, which may send SIGHUP twice, for haste', async () => {
+    const [launcher, plan] = await start({ guest: 'stubborn' });
+    await guestUp(lab);
+    launcher.child.kill('SIGHUP');
+    await launcher.says(SHUTTING_DOWN);
+    launcher.child.kill('SIGHUP');
+    // By then it has answered whatever the signal led to.
+    for (let turn = 0; turn < 20; turn++) await runQmp(plan.vm, 'query-status');
+    expect(isAlive(readState(plan.vm.runDir)?.qemu ?? { pid: 0, startTime: '' })).toBe(true);
+    launcher.child.kill('SIGINT');
+    await launcher.says('ending QEMU; a third signal kills it');
     expect((await launcher.ended).code).toBe(0);
     expect(lab.leftovers()).toEqual([]);
   });

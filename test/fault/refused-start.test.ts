@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readState } from '../../src/admin/state.ts';
+import { statusOf } from '../../src/admin/status.ts';
 import { type Diagnostic, EzvmError } from '../../src/core/diagnostic.ts';
 import { type LaunchOptions, launch } from '../../src/launch/launch.ts';
 import { stop } from '../../src/launch/stop.ts';
@@ -98,7 +99,17 @@ describe('a start on a host that lacks something', () => {
     const long = { ...lab, runRoot: join(lab.dir, 'r'.repeat(40)) };
     const diagnostics = await refused(buildPlan(long, { name }));
     expect(diagnostics.map(({ code }) => code)).toEqual(['socket-path-long', 'socket-path-long']);
+    for (const { help } of diagnostics) expect(help).toContain('XDG_RUNTIME_DIR');
     expect(readdirSync(long.runRoot)).toEqual([]);
+  });
+
+  it('names the variable that shortens the path of a socket', async () => {
+    const plan = buildPlan(lab);
+    const stateDir = join(lab.dir, 's'.repeat(100));
+    const socket = join(stateDir, 'net0.sock');
+    const sidecars = [{ name: 'passt', argv: ['/bin/true'], when: 'before', ready: { socket, timeout: 1 } }] as const;
+    const [diagnostic] = await refused({ ...plan, vm: { ...plan.vm, stateDir }, sidecars });
+    expect(diagnostic).toMatchObject({ code: 'socket-path-long', help: expect.stringContaining('XDG_STATE_HOME') });
   });
 
   it('refuses a state directory that is a file', async () => {
@@ -263,6 +274,24 @@ describe('a full disk', () => {
           exit: 3,
           message: `cannot start VM vm: ${lock}: the disk is full`,
         });
+        expect(lab.leftovers()).toEqual(['.filler']);
+      } finally {
+        umount(lab.runRoot);
+      }
+    },
+  );
+
+  it.skipIf(!mounted)(
+    `under the run directory keeps no VM from being stopped${mounted ? '' : ' (needs root and mount)'}`,
+    async () => {
+      mkdirSync(lab.runRoot, { mode: 0o700 });
+      mount(lab.runRoot, 'size=256k');
+      try {
+        const plan = buildPlan(lab, withTpm(lab));
+        await launch(plan);
+        expect(() => writeFileSync(join(lab.runRoot, '.filler'), Buffer.alloc(2 ** 20))).toThrow('ENOSPC');
+        expect((await statusOf('vm', plan.vm.runDir)).condition).toBe('running');
+        await stop(plan.vm, { force: true });
         expect(lab.leftovers()).toEqual(['.filler']);
       } finally {
         umount(lab.runRoot);

@@ -146,6 +146,19 @@ describe('stop', () => {
     expect(lab.leftovers()).toEqual([]);
   });
 
+  it('says that QEMU is stopped, and does not wait for its answers', async () => {
+    const plan = buildPlan(lab);
+    const { state } = await launch(plan);
+    const pid = state.qemu?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    await expect(stop(plan.vm, { timeoutMs: 600_000 })).rejects.toMatchObject({
+      exit: 4,
+      diagnostics: [{ code: 'qemu-hung', help: expect.stringContaining(`kill -CONT ${pid}`) }],
+    });
+    await stop(plan.vm, { force: true });
+    expect(lab.leftovers()).toEqual([]);
+  });
+
   it('by force ends a QEMU that hangs', async () => {
     const plan = buildPlan(lab);
     const { state } = await launch(plan);

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { isAlive } from '../../src/admin/process.ts';
+import { isAlive, isStopped } from '../../src/admin/process.ts';
 import { readState, type SidecarState } from '../../src/admin/state.ts';
 import { statusOf } from '../../src/admin/status.ts';
 import { launch } from '../../src/launch/launch.ts';
@@ -131,6 +131,20 @@ describe('restart-sidecar', () => {
     });
     await stop(plan.vm, { force: true });
     expect(lab.leftovers()).toEqual([]);
+  });
+
+  it('says of a swtpm that is only stopped how it goes on', async () => {
+    const plan = buildPlan(lab, withTpm(lab));
+    const { state } = await launch(plan);
+    const pid = state.sidecars[0]?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    await until('it has stopped', () => isStopped(state.sidecars[0] ?? { pid: 0, startTime: '' }));
+    await expect(restartSidecar(plan.vm, 'swtpm', OPTIONS)).rejects.toMatchObject({
+      exit: 4,
+      diagnostics: [{ code: 'sidecar-bound', help: expect.stringContaining(`kill -CONT ${pid}`) }],
+    });
+    process.kill(pid, 'SIGCONT');
+    await stop(plan.vm, { force: true });
   });
 
   it('brings back one that QEMU connects to again', async () => {

@@ -15,10 +15,12 @@ export const verb: Verb = {
   words: [0, 0],
   async run(_, flags, context) {
     const dirs = dirsOf(context);
-    const running = new Map((await statusOfAll(runRoot(context))).map((status) => [status.name, status]));
+    const running = new Map((await statusOfAll(runRoot(context), dirs.state)).map((status) => [status.name, status]));
     const rows = listVmFiles(context.cwd, dirs.config).map(({ stem, shown, absolute }) => {
       // The file may give its VM another name than its own.
-      const status = [...running.values()].find(({ file }) => file === absolute);
+      const status = [...running.values()].find(({ name, file }) =>
+        file === undefined ? name === stem : file === absolute,
+      );
       return { name: status?.name ?? stem, condition: status?.condition ?? 'stopped', file: shown };
     });
     for (const { name, condition, file } of running.values())

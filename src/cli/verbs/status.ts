@@ -16,7 +16,7 @@ export const verb: Verb = {
   words: [0, 1],
   async run([ref], flags, context) {
     if (ref === undefined) {
-      const all = await statusOfAll(runRoot(context));
+      const all = await statusOfAll(runRoot(context), dirsOf(context).state);
       context.out(
         flags['json']
           ? `${JSON.stringify(all, undefined, 2)}\n`
