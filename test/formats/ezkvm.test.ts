@@ -349,7 +349,7 @@ describe('storage', () => {
     const text =
       '  - { type: scsi-hd, file: /a, rotation_rate: 7200, extra_drive_options: ["cache=unsafe", "file.locking=off,werror=stop"], extra_device_options: [vendor=ACME, bootindex=7] }\n';
     expect(drive(text)[0]).toMatch(/cache\.no-flush=on,file\.driver=file.*file\.locking=off/);
-    expect(device(text)[1]).toMatch(/werror=stop,.*bootindex=7,vendor=ACME,rotation_rate=7200/);
+    expect(device(text)[1]).toMatch(/werror=stop,.*bootindex=7,rotation_rate=7200,vendor=ACME/);
   });
 });
 
@@ -443,6 +443,13 @@ describe('drive options', () => {
 describe('device options', () => {
   const device = (type: string, ...extra: string[]): Outcome =>
     outcome(`storage: [{ type: ${type}, file: /a, extra_device_options: ${JSON.stringify(extra)} }]`);
+
+  it('count before the keys of the item, as they come last', () => {
+    const text =
+      'storage: [{ type: scsi-hd, file: /a, rotation_rate: 7200, extra_device_options: [rotation_rate=5400, device_id=mine] }]';
+    expect(optionsOf(text, /scsi-hd/)[0]).toMatch(/rotation_rate=5400/);
+    expect(optionsOf(text, /scsi-hd/)[0]).toContain('device_id=mine');
+  });
 
   it('that name or move it are told, and its drive is its own', () => {
     const { faults, warnings, options } = device('virtio-blk-pci', 'id=a,bus=pci.1', 'addr=0x7', 'drive=drive-virtio0');

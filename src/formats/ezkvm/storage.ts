@@ -51,8 +51,10 @@ export function translateStorage(items: readonly Reader[], isUefi: boolean, out:
     const bus = BUSES[type] ?? 'virtio';
     const slot = placeFor(index, bus, types);
     const isCd = type === 'ide-cd';
+    // Before the item's own options of the device, of which the last counts.
+    const ssd = type === 'scsi-hd' ? readScsi(item, index, out) : undefined;
     const drive = readDrive(item, { index, name: `${DRIVES[type]}${index}`, isCd }, out);
-    const node = isCd ? cdrom(item, drive, index, out) : disk(item, type, drive, index, out);
+    const node = isCd ? cdrom(item, drive, index, out) : disk(item, type, drive, ssd, out);
     const moved = drive.param('slot') ?? (slot === index ? undefined : scalar(item.at, slot));
     out.put(
       'disks',
@@ -71,7 +73,7 @@ function placeFor(index: number, bus: string, types: readonly (string | undefine
   return free[same.filter((other) => other >= places).indexOf(index)] ?? index;
 }
 
-function disk(item: Reader, type: string, drive: Drive, index: number, out: Translation): Values {
+function disk(item: Reader, type: string, drive: Drive, ssd: ScalarNode | undefined, out: Translation): Values {
   const file = item.text('file');
   const medium = file && readMedium(file);
   const format = drive.param('format') ?? item.text('format');
@@ -83,10 +85,6 @@ function disk(item: Reader, type: string, drive: Drive, index: number, out: Tran
   else if (format && format.value !== 'raw')
     out.refuse('value-wrong', format.at, `${item.path}.format is ${format.value}; ${file.value} is always raw to ezvm`);
   readBus(item, type, out);
-  if (type === 'scsi-hd') {
-    // Names under /dev/disk/by-id stay what they were.
-    out.patch(`device:disk${index}-device`, 'device_id', scalar(item.at, `drive-scsi${index}`));
-  }
   return {
     ...common(item, drive),
     ...(medium ?? { file: file && plainPath(file), format: format ?? scalar(item.at, 'raw'), aio: drive.param('aio') }),
@@ -97,12 +95,14 @@ function disk(item: Reader, type: string, drive: Drive, index: number, out: Tran
     'detect-zeroes': zeroesFor(zeroes, isDiscarding),
     rerror: drive.param('rerror'),
     werror: drive.param('werror'),
-    ...(type === 'scsi-hd' && { ssd: turning(item, index, out) }),
+    ssd,
   };
 }
 
-/** Whether it is a disk without moving parts; undefined where nothing is said. */
-function turning(item: Reader, index: number, out: Translation): ScalarNode | undefined {
+/** Reads what only SCSI disks have: whether it is one without moving parts; undefined where nothing is said. */
+function readScsi(item: Reader, index: number, out: Translation): ScalarNode | undefined {
+  // Names under /dev/disk/by-id stay what they were.
+  out.patch(`device:disk${index}-device`, 'device_id', scalar(item.at, `drive-scsi${index}`));
   const rotation = item.text('rotation_rate');
   const rate = Number(rotation?.value ?? 1);
   if (rotation && rate > 1) out.patch(`device:disk${index}-device`, 'rotation_rate', scalar(rotation.at, rate));
