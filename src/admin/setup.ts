@@ -81,6 +81,15 @@ export function readSetup(root: string): SetupRecord {
   });
 }
 
+/** What an earlier setup of this kind made and is wanted no more. */
+export function findUnwanted(
+  { files }: SetupRecord,
+  part: SetupPart,
+  wanted: readonly { readonly path: string }[],
+): RecordedFile[] {
+  return files.filter((file) => file.part === part && !wanted.some(({ path }) => path === file.path));
+}
+
 function staysBelow(path: unknown): boolean {
   return typeof path === 'string' && path.startsWith('/') && path !== '/' && normalize(path) === path;
 }
@@ -91,7 +100,7 @@ function staysBelow(path: unknown): boolean {
  */
 export function installSetup(root: string, part: SetupPart, wanted: readonly Installed[]): void {
   const earlier = openRecord(root);
-  const unwanted = earlier.files.filter((file) => file.part === part && !wanted.some(({ path }) => path === file.path));
+  const unwanted = findUnwanted(earlier, part, wanted);
   for (const file of unwanted) putBack(root, file);
   let record: SetupRecord = { ...earlier, files: earlier.files.filter((file) => !unwanted.includes(file)) };
   const write = (change: Partial<SetupRecord>): void => {

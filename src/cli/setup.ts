@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { installSetup, isEdited, readContents, readSetup, type SetupPart } from '../admin/setup.ts';
+import { findUnwanted, installSetup, isEdited, readContents, readSetup, type SetupPart } from '../admin/setup.ts';
 import { type Diagnostic, EXIT, fault } from '../core/diagnostic.ts';
 import { diffLines } from '../core/diff.ts';
 import { shellJoin } from '../core/quote.ts';
@@ -129,12 +129,9 @@ function describe(root: string, { path, content, mode, group }: SetupFile): stri
   return lines.length > 0 ? [`--- ${path}`, `+++ ${path}`, ...lines] : [];
 }
 
-/** What an earlier setup of this kind made and is wanted no more. */
+/** What is put back, because it is wanted no more. */
 function dropped(root: string, part: SetupPart, files: readonly SetupFile[]): string[] {
-  const unwanted = readSetup(root).files.filter(
-    (file) => file.part === part && !files.some(({ path }) => path === file.path),
-  );
-  return unwanted.flatMap(({ path, before }) => {
+  return findUnwanted(readSetup(root), part, files).flatMap(({ path, before }) => {
     const [old, now] = [readContents(root, path), before].map((each) =>
       each ? Buffer.from(each.base64, 'base64').toString('utf8') : undefined,
     );

@@ -66,6 +66,13 @@ describe('a reference', () => {
     expect(diagnostics[0]?.help).toMatch(typeof help === 'string' ? help.replace(/[.?]/g, '$&') : help);
   });
 
+  it('adds to numbers alone, and not to what only looks like one', () => {
+    const { faults } = makeVm({ vm: 'vars: { seat: "3" }\nboot: { reboot-timeout: "${1+vars.seat}" }\n' });
+    expect(faults).toEqual([
+      'vm.yaml:2:25 boot.reboot-timeout: ${1+vars.seat} adds to vars.seat, which is no whole number',
+    ]);
+  });
+
   it('within a variable is refused, for variables cannot refer to one another', () => {
     const { faults } = makeVm({ vm: 'vars: { a: 1, b: "${vars.a}" }\n' });
     expect(faults).toEqual(['vm.yaml:1:18 vars.b holds ${, but a variable cannot refer to another']);
