@@ -50,6 +50,7 @@ const path = z.object({
   size: z.number().exactOptional(),
   readable: z.boolean(),
   writable: z.boolean(),
+  identity: z.string().exactOptional(),
   virtualSize: z.number().exactOptional(),
   backing: z.string().exactOptional(),
   backingFormat: z.string().exactOptional(),
