@@ -159,5 +159,10 @@ describe('the desktop of somebody else', () => {
     expect(find()).toEqual({ XDG_RUNTIME_DIR: runtime });
     chownSync(runtime, 4321, 4321);
     expect(find()).toEqual({});
+    logIn({ 5: XORG });
+    const proof = write('home/.Xauthority', authority('7'));
+    expect(find()['XAUTHORITY']).toBe(proof);
+    chownSync(proof, 4321, 4321);
+    expect(find()['XAUTHORITY']).toBeUndefined();
   });
 });

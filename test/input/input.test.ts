@@ -3,7 +3,10 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writ
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { readDevice } from '../../src/catalog/catalog.ts';
+import type { TemplateSource } from '../../src/catalog/template.ts';
 import { EzvmError } from '../../src/core/diagnostic.ts';
+import type { SourceDoc } from '../../src/core/source.ts';
 import { isFileRef, listVmFiles, locate } from '../../src/input/locate.ts';
 import { readText } from '../../src/input/read.ts';
 import { directoryTemplates, stackTemplates, templateFiles } from '../../src/input/templates.ts';
@@ -155,6 +158,17 @@ describe('templates of one’s own', () => {
     expect(stack.read('os/none.yaml')).toBeUndefined();
     expect(stack.list('os')).toEqual(['linux', 'mine']);
     expect(stack.folders()).toEqual(['devices/rng', 'os']);
+  });
+
+  it('of one’s own stand before those that the build made ready', () => {
+    const [path, type] = ['devices/rng/virtio.yaml', 'virtio'];
+    const read = (text: string): SourceDoc => parse(text, path).doc;
+    const ready = readDevice(read('summary: built'), type, () => undefined);
+    const list = { list: () => [type], folders: () => ['devices/rng'] };
+    const built: TemplateSource = { ...list, read: () => read('summary: built'), device: () => ready };
+    const own: TemplateSource = { ...list, read: () => read('summary: own') };
+    expect(stackTemplates([built]).device?.(path)).toBe(ready);
+    expect(stackTemplates([own, built]).device?.(path)).toBeUndefined();
   });
 
   it('are files of that folder, not links out of it', () => {
