@@ -139,7 +139,7 @@ const CHECKS: { readonly [type in Exclude<ParamType, 'list'>]: Check } = {
     if (typeof node.value === 'boolean' || bytes === undefined) return wrong(node, spec);
     if (bytes < (spec.min ?? 0)) {
       const written = (node.source ?? String(node.value)).trim();
-      return /^\d+$/.test(written)
+      return /^\d+$/.test(written) && bytes > 0
         ? {
             message: `${written} bytes; ${expected(spec)} is wanted`,
             help: `a bare number is bytes: ${Number(written) >= 16 ? `write ${written}M` : `write ${written}G`}`,

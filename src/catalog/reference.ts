@@ -128,7 +128,7 @@ function takes(spec: ParamSpec): string {
   if (spec.type === 'string' || spec.type === 'word')
     return [`${TAKES[spec.type]}${gate(spec, 'set')}`, ...lengthOf(spec)].join(' ');
   const { min, max } = spec;
-  const what = `${TAKES[spec.type]}${gate(spec, spec.type === 'bool' ? 'on' : 'set')}${spec['power-of-two'] ? ', a power of two,' : ''}`;
+  const what = `${TAKES[spec.type]}${gate(spec, spec.type === 'bool' ? 'on' : 'set')}${spec['power-of-two'] ? ', a power of two' : ''}`;
   const show = (value: number): string => (spec.type === 'size' ? formatSize(value) : String(value));
   if (min === undefined && max === undefined) return what;
   if (max === undefined) return `${what}, at least ${show(min ?? 0)}`;

@@ -1,9 +1,10 @@
 import { EXIT, EzvmError, fault } from '../core/diagnostic.ts';
+import { shellQuote } from '../core/quote.ts';
 
 const REASONS: { readonly [code: string]: { readonly says: string; readonly help?: string } } = {
   ENOSPC: { says: 'the disk is full', help: 'free some space there' },
   EDQUOT: { says: 'your disk quota is used up', help: 'free some space there' },
-  EACCES: { says: 'you may not do that', help: 'see the owner and mode with: ls -ld' },
+  EACCES: { says: 'you may not do that' },
   EPERM: { says: 'the system does not permit it' },
   EROFS: { says: 'the file system is read-only' },
   ENOENT: { says: 'it does not exist' },
@@ -25,5 +26,6 @@ export function hostFault(error: unknown, doing: string): unknown {
   const reason = code ? REASONS[code] : undefined;
   if (!reason) return error;
   const where = path && !doing.includes(path) ? `${path}: ` : '';
-  return fault(EXIT.host, 'host-refused', `cannot ${doing}: ${where}${reason.says}`, { help: reason.help });
+  const help = code === 'EACCES' && path ? `see who may: namei -l ${shellQuote(path)}` : reason.help;
+  return fault(EXIT.host, 'host-refused', `cannot ${doing}: ${where}${reason.says}`, { help });
 }

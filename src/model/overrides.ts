@@ -1,3 +1,4 @@
+import type { Origin } from '../core/origin.ts';
 import { originOf, type SourceNode } from '../core/source.ts';
 import type { QemuValue } from '../qemu/option.ts';
 import type { Findings } from './findings.ts';
@@ -100,8 +101,21 @@ function readArgs(
   }
   const words = check(value, { type: 'list', of: 'string' }, 'qemu.args') as readonly string[] | undefined;
   const places = value.node.kind === 'list' ? value.node.items.map((item) => item.at) : [value.node.at];
-  return (words ?? []).map((word, index) => ({
-    word,
-    origin: originOf(value.layer.doc, places[index] ?? value.node.at),
-  }));
+  return (words ?? []).map((word, index) => {
+    const origin = originOf(value.layer.doc, places[index] ?? value.node.at);
+    // What follows an option is its value, and may hold anything.
+    if (/^--?[a-z][\w-]*\s/i.test(word) && !words?.[index - 1]?.startsWith('-')) reportSentence(word, origin, report);
+    return { word, origin };
+  });
+}
+
+/** Nothing is split at blanks, so that QEMU would look for an option of that whole name. */
+function reportSentence(word: string, origin: Origin, report: Findings['report']): void {
+  const [option = '', ...value] = word.split(/\s+/);
+  report({
+    code: 'value-wrong',
+    message: `qemu.args: ${JSON.stringify(word)} is one word for QEMU, and no option`,
+    origin,
+    help: `write ${JSON.stringify(option)}, ${JSON.stringify(value.join(' '))} in the list`,
+  });
 }

@@ -25,7 +25,7 @@ export function chooseAccelerator(
         code: `${wanted}-unusable`,
         message: `machine.accel is ${wanted}, but ${why}`,
         origin: asked?.origin,
-        help: 'mend that, or write `accel: auto` to run slower without it',
+        help: 'mend that, or run slower without it: write `accel: auto` under machine, or say `--set machine.accel=auto`',
       });
     return wanted;
   }

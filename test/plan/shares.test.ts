@@ -27,6 +27,13 @@ describe('a folder over virtiofs', () => {
     ]);
   });
 
+  it('by the old program, which for anybody but root tells nothing, says that it is for root', () => {
+    const fault = 'setgroups() failed with error=1:Operation not permitted';
+    expect(planned(share(), { virtiofsd: { path: '/usr/lib/qemu/virtiofsd', options: [], fault } }).unmet).toEqual([
+      'share0: /usr/lib/qemu/virtiofsd shares folders for root only',
+    ]);
+  });
+
   it('shares the memory, whatever kind it is, and nothing else does', () => {
     const backends = (text: string): unknown[] =>
       planned(text).plan.qemu.options.flatMap(({ name, args }) =>

@@ -45,8 +45,11 @@ function tell(plan: Plan, { state, warnings, exitStatus }: Launched, context: Cl
   const { name } = plan.vm;
   context.report(warnings.filter((warning: Diagnostic) => !plan.notes.includes(warning)));
   if (exitStatus !== undefined) context.err(`${name} has already ended\n`);
-  else
+  else {
+    const isAsked = plan.sidecars.some(({ when }) => when === 'asked');
+    const verbs = ['status', ...(isAsked ? ['view'] : []), 'monitor', 'stop'];
     context.err(
-      `${name} is running (pid ${state.qemu?.pid})\n  ezvm status ${name} · ezvm monitor ${name} · ezvm stop ${name}\n${plan.guest.map((text) => `  in the guest: ${printable(text)}\n`).join('')}`,
+      `${name} is running (pid ${state.qemu?.pid})\n  ${verbs.map((one) => `ezvm ${one} ${name}`).join(' · ')}\n${plan.guest.map((text) => `  in the guest: ${printable(text)}\n`).join('')}`,
     );
+  }
 }

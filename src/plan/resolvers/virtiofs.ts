@@ -9,7 +9,9 @@ export function resolveVirtiofs(device: PlannedDevice, context: PlanContext): Re
   // Where nobody looked, as for a host of which there are facts only, it is taken to be a new one.
   const { path, options, fault } = facts.virtiofsd ?? {};
   const knows = (option: string): boolean => fault !== undefined || (options?.includes(option) ?? true);
-  if (fault !== undefined)
+  // The old one gives up its groups before it reads its arguments.
+  if (fault?.startsWith('setgroups()')) isForRoot(device, context);
+  else if (fault !== undefined)
     context.require({
       kind: 'unmet',
       code: 'virtiofsd-broken',
@@ -57,14 +59,7 @@ function oldWords(device: PlannedDevice, context: PlanContext): string[] {
   if (param(device, 'read-only') === true) lacks(device, context, 'read-only');
   if (param(device, 'owner') !== null) lacks(device, context, 'owner');
   if (param(device, 'sandbox') === 'none') lacks(device, context, 'sandbox');
-  if (context.facts.user.uid !== 0)
-    context.require({
-      kind: 'unmet',
-      code: 'virtiofsd-old',
-      message: `${device.id}: ${context.facts.virtiofsd?.path} shares folders for root only`,
-      help: 'use `type: virtio-9p`, or install the virtiofsd that is written in Rust',
-      origin: device.origin,
-    });
+  if (context.facts.user.uid !== 0) isForRoot(device, context);
   // Its options are separated by commas, with a backslash before those that are none.
   const source = (param<string>(device, 'path') ?? '').replace(/[\\,]/g, (character) => `\\${character}`);
   const cache = param<string>(device, 'cache');
@@ -75,6 +70,16 @@ function oldWords(device: PlannedDevice, context: PlanContext): string[] {
     param(device, 'xattr') === true ? 'xattr' : 'no_xattr',
   ];
   return ['-f', '-o', options.join(',')];
+}
+
+function isForRoot(device: PlannedDevice, { facts, require }: PlanContext): void {
+  require({
+    kind: 'unmet',
+    code: 'virtiofsd-old',
+    message: `${device.id}: ${facts.virtiofsd?.path} shares folders for root only`,
+    help: 'use `type: virtio-9p`, or install the virtiofsd that is written in Rust',
+    origin: device.origin,
+  });
 }
 
 function lacks(device: PlannedDevice, { facts, require }: PlanContext, name: string): void {
