@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isRecord } from '../core/json.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -6,7 +6,7 @@ import { canSeeClients, hasClient } from './endpoint.ts';
 import { describeExit, readEnd } from './exit.ts';
 import { lastLines, lastWritten, logPath } from './log.ts';
 import { isAlive, isStopped } from './process.ts';
-import { replaceFile, runFiles } from './run-dir.ts';
+import { readKept, replaceFile, runFiles } from './run-dir.ts';
 import type { RunState } from './state.ts';
 
 /** One sidecar's part of a VM's status. */
@@ -100,7 +100,7 @@ export function noteCrash(stateDir: string, crash: Crash): void {
 /** The crash that ended the VM's last run, if one did. */
 export function readCrash(stateDir: string): Crash | undefined {
   try {
-    const crash: unknown = JSON.parse(readFileSync(notePath(stateDir), 'utf8'));
+    const crash: unknown = JSON.parse(readKept(notePath(stateDir)) ?? '');
     return isRecord(crash) && typeof crash['reason'] === 'string' && Array.isArray(crash['sidecars'])
       ? (crash as unknown as Crash)
       : undefined;

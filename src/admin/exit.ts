@@ -1,6 +1,7 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { readKept } from './run-dir.ts';
 
 /** How a process ended. */
 export interface Exit {
@@ -31,7 +32,7 @@ export function readEnd(
 ): { readonly exit: Exit; readonly at: Date } | undefined {
   const path = endPath(runDir, sidecar.name);
   try {
-    const [, pid, status] = /^(\d+) (\d+)\n$/.exec(readFileSync(path, 'latin1')) ?? [];
+    const [, pid, status] = /^(\d+) (\d+)\n$/.exec(readKept(path) ?? '') ?? [];
     return Number(pid) === sidecar.pid ? { exit: exitOfShell(Number(status)), at: statSync(path).mtime } : undefined;
   } catch {
     return undefined;

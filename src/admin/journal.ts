@@ -1,6 +1,6 @@
-import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import type { SpawnIntent } from './process.ts';
-import { damaged, naming, runFiles } from './run-dir.ts';
+import { damaged, naming, readKept, runFiles } from './run-dir.ts';
 
 /** One change to the host that has to be undone; it is written down before it is made. */
 export type Change =
@@ -56,13 +56,8 @@ function journalIn(runDir: string, flags: number, changes: Change[]): Journal {
 
 /** The changes an earlier start wrote down; empty when there is no journal. */
 export function readJournal(runDir: string): Change[] {
-  let text: string;
-  try {
-    text = readFileSync(runFiles(runDir).journal, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
+  const text = readKept(runFiles(runDir).journal);
+  if (text === undefined) return [];
   // What follows the last newline is a line that a full disk cut off, so its change was never made.
   const lines = text.split('\n').slice(0, -1);
   try {

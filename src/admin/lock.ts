@@ -1,20 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, fault } from '../core/diagnostic.ts';
 import { findUtility } from '../host/programs.ts';
-import { naming } from './run-dir.ts';
+import { naming, readKept } from './run-dir.ts';
 
 /** What a lock is held for; another ezvm's message says it. */
 export type LockPurpose = 'start' | 'stop' | 'tidy' | 'sidecar';
@@ -116,7 +106,7 @@ export function tryFlock(fd: number, path: string): boolean {
 
 function readHolder(path: string): string {
   try {
-    return readFileSync(path, 'latin1').trim();
+    return readKept(path)?.trim() ?? '';
   } catch {
     return '';
   }

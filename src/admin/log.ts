@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { EXIT, fault } from '../core/diagnostic.ts';
 
 /** Where in a log file the output of one run begins. */
 export interface LogMark {
@@ -17,12 +18,22 @@ export function logPath(stateDir: string, name: string): string {
   return join(stateDir, `${name}.log`);
 }
 
-/** Opens a log for appending, putting a long one aside first. The caller closes `fd`. */
+/**
+ * Opens a log for appending, putting a long one aside first. The caller closes `fd`.
+ * @throws EzvmError exit 3 when something else is in its place
+ */
 export function openLog(stateDir: string, name: string): LogMark & { readonly fd: number } {
   const path = logPath(stateDir, name);
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > ROTATE_AT) renameSync(path, `${path}.old`);
-  const fd = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-  return { path, offset: fstatSync(fd).size, fd };
+  // What a guest that owned its QEMU has left in its place is neither followed nor waited for.
+  const kept = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const fd = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | kept, 0o600);
+  const stat = fstatSync(fd);
+  if (stat.isFile()) return { path, offset: stat.size, fd };
+  closeSync(fd);
+  throw fault(EXIT.host, 'log-refused', `${path} is no ordinary file, so nothing is written there`, {
+    help: 'remove it',
+  });
 }
 
 /**

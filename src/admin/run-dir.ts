@@ -1,4 +1,16 @@
-import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { EXIT, type EzvmError, fault } from '../core/diagnostic.ts';
 
@@ -76,9 +88,39 @@ export function refuseForeign(runRoot: string): void {
 export function replaceFile(path: string, text: string): void {
   const temporary = join(dirname(path), `.${basename(path)}.new`);
   naming(path, () => {
-    writeFileSync(temporary, text, { mode: 0o600 });
+    // A guest that owns its QEMU can leave a FIFO there, which nobody would ever read.
+    rmSync(temporary, { recursive: true, force: true });
+    writeFileSync(temporary, text, { flag: 'wx', mode: 0o600 });
     renameSync(temporary, path);
   });
+}
+
+/** Bytes; plans are the largest of our files, and have some ten thousand. */
+const LARGEST = 16 * 1024 * 1024;
+
+/**
+ * The text of a file that ezvm keeps; undefined where there is none. A guest that owns its QEMU can put anything in its
+ * place, which is not waited for, followed or read without end.
+ * @throws EzvmError exit 4 when it is no ordinary file, or larger than any of ours
+ */
+export function readKept(path: string): string | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    // A link, or a socket.
+    if (code === 'ELOOP' || code === 'ENXIO') throw damaged(path);
+    throw error;
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile() || stat.size > LARGEST) throw damaged(path);
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Runs `act`, and adds the path to a system error that lacks it, as one of write(2) does. */

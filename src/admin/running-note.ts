@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EXIT, type EzvmError, fault } from '../core/diagnostic.ts';
 import { isRecord } from '../core/json.ts';
 import { isAlive, type ProcessIdentity } from './process.ts';
-import { replaceFile } from './run-dir.ts';
+import { readKept, replaceFile } from './run-dir.ts';
 
 /** A VM that runs on this state, wherever its sockets are. */
 export interface RunningNote {
@@ -26,7 +25,7 @@ export function noteRunning(stateDir: string, note: RunningNote): void {
 /** The VM that is running on this state, if its QEMU lives. */
 export function findRunning(stateDir: string): RunningNote | undefined {
   try {
-    const note: unknown = JSON.parse(readFileSync(notePath(stateDir), 'utf8'));
+    const note: unknown = JSON.parse(readKept(notePath(stateDir)) ?? '');
     if (!isRecord(note) || typeof note['runDir'] !== 'string' || !isRecord(note['qemu'])) return undefined;
     const { pid, startTime } = note['qemu'];
     if (typeof pid !== 'number' || typeof startTime !== 'string' || !isAlive({ pid, startTime })) return undefined;

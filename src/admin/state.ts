@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { isRecord } from '../core/json.ts';
 import type { Plan, Sidecar } from '../plan/plan.ts';
 import { isAlive, type ProcessIdentity } from './process.ts';
-import { damaged, replaceFile, runFiles } from './run-dir.ts';
+import { damaged, readKept, replaceFile, runFiles } from './run-dir.ts';
 
 /**
  * `starting`: the guest has not run an instruction. `continuing`: it was about to be let go, so it may have.
@@ -72,13 +71,8 @@ export function isUp(state: RunState | undefined): state is RunState & { qemu: N
 }
 
 function readJson(path: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+  const text = readKept(path);
+  if (text === undefined) return undefined;
   try {
     return JSON.parse(text);
   } catch {

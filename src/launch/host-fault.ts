@@ -8,6 +8,8 @@ const REASONS: { readonly [code: string]: { readonly says: string; readonly help
   EPERM: { says: 'the system does not permit it' },
   EROFS: { says: 'the file system is read-only' },
   ENOENT: { says: 'it does not exist' },
+  ELOOP: { says: 'it is a link, or links lead to it in a circle' },
+  ENXIO: { says: 'it is no ordinary file' },
   ENOTDIR: { says: 'a part of that path is no directory' },
   EMFILE: { says: 'too many files are open' },
   ENOMEM: { says: 'the host is out of memory' },
