@@ -34,7 +34,17 @@ export function findHelper(chosen: string | undefined, status = '/proc/self/stat
 /** Whether the helper may be called by somebody else than this process is; for root, who starts what calls it. */
 export function isHelperFor(groups: readonly number[]): boolean {
   const found = PLACES.map(lookAt).find((each) => each?.isFile());
-  return found !== undefined && found.uid === 0 && (found.mode & SETUID) !== 0 && groups.includes(found.gid);
+  return found !== undefined && isRootsSetuid(found) && groups.includes(found.gid);
+}
+
+/** Whether only root can have made a program what it is; also for one that is gone, which cannot be called anyway. */
+export function isRootsOrGone(path: string): boolean {
+  const found = lookAt(path);
+  return found === undefined || (found.isFile() && isRootsSetuid(found) && (found.mode & OTHERS_WRITE) === 0);
+}
+
+function isRootsSetuid({ uid, mode }: Stats): boolean {
+  return uid === 0 && (mode & SETUID) !== 0;
 }
 
 /** What the helper says to taps for this user on `bridges`, and whether it is one that this ezvm can speak to. */

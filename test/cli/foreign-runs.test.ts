@@ -45,9 +45,16 @@ describe('run directories that another user could have made are believed by no v
     expect(exit).toBe(3);
   });
 
-  it('one’s own are: what is lent there is given back', async () => {
-    chmodSync(root, 0o700);
+  it.skipIf(process.geteuid?.() !== 0)('one’s own are: what is lent there is given back', async () => {
+    chmodSync(join(program.dir, 'bait'), 0o4755);
     await program.run('status');
     expect(existsSync(join(program.dir, 'taken'))).toBe(true);
+  });
+
+  it('but call no program that anybody else than root has made, as a guest that owns its QEMU could ask for there', async () => {
+    const { exit, err } = await program.run('stop', 'win');
+    expect(err).toContain(`${program.dir}/bait is no setuid program of root's`);
+    expect(exit).toBe(4);
+    expect(existsSync(join(program.dir, 'taken'))).toBe(false);
   });
 });
