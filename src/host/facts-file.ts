@@ -54,6 +54,7 @@ const path = z.object({
   virtualSize: z.number().exactOptional(),
   backing: z.string().exactOptional(),
   backingFormat: z.string().exactOptional(),
+  further: words.exactOptional(),
   format: z.enum(['raw', 'qcow2', 'vmdk', 'vdi', 'vhdx', 'vpc']).exactOptional(),
 });
 

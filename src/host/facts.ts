@@ -198,6 +198,8 @@ export interface PathFacts {
   readonly backing?: string;
   /** Which format that file has, where the header says so. */
   readonly backingFormat?: string;
+  /** What QEMU opens besides, as qcow2 headers tell: where it, or an image below it, has its data, and what is below that. */
+  readonly further?: readonly string[];
   /** Of a disk image, read from its first bytes. */
   readonly format?: 'raw' | 'qcow2' | 'vmdk' | 'vdi' | 'vhdx' | 'vpc';
 }

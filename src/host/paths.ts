@@ -91,9 +91,12 @@ function blockSize(device: number): number | undefined {
   }
 }
 
-type Header = Pick<PathFacts, 'virtualSize' | 'backing' | 'backingFormat'>;
+type Header = Pick<PathFacts, 'virtualSize' | 'backing' | 'backingFormat' | 'further'>;
 
-function lookInto(path: string, size: number | undefined): Pick<PathFacts, 'format'> & Header {
+/** Images below an image, each below the one before; QEMU has no limit, and whoever makes an image none either. */
+const DEEPEST = 100;
+
+function lookInto(path: string, size: number | undefined, depth = 0): Pick<PathFacts, 'format'> & Header {
   let file: number | undefined;
   try {
     // Between stat and open the path may have become a FIFO, which would wait for a writer.
@@ -101,7 +104,7 @@ function lookInto(path: string, size: number | undefined): Pick<PathFacts, 'form
     if (!fstatSync(file).isFile() && !fstatSync(file).isBlockDevice()) return {};
     const head = readAt(file, 0);
     const known = MAGIC.find(({ at, bytes }) => head.startsWith(bytes, at));
-    if (known?.format === 'qcow2') return { format: 'qcow2', ...qcow2Header(file, path) };
+    if (known?.format === 'qcow2') return { format: 'qcow2', ...qcow2Header(file, path, depth) };
     if (known) return { format: known.format };
     const isFixed = size !== undefined && size > FOOTER && readAt(file, size - FOOTER).startsWith('conectix');
     return { format: isFixed ? 'vpc' : 'raw' };
@@ -116,30 +119,43 @@ function lookInto(path: string, size: number | undefined): Pick<PathFacts, 'form
 const LONGEST_BACKING = 1023;
 
 /** https://www.qemu.org/docs/master/interop/qcow2.html, “Header”. A name that is no path is left out. */
-function qcow2Header(file: number, path: string): Header {
+function qcow2Header(file: number, path: string, depth: number): Header {
   const header = Buffer.alloc(32);
   readSync(file, header, 0, header.length, 0);
   const virtualSize = Number(header.readBigUInt64BE(24));
   const name = Buffer.alloc(Math.min(header.readUInt32BE(16), LONGEST_BACKING));
   readSync(file, name, 0, name.length, Number(header.readBigUInt64BE(8)));
   const text = name.toString('utf8');
-  if (text === '' || /^[^/]*:/.test(text)) return { virtualSize };
-  const backingFormat = backingFormatIn(file);
-  return { virtualSize, backing: resolve(dirname(path), text), ...(backingFormat !== undefined && { backingFormat }) };
+  const beside = (name: string): string => resolve(dirname(path), name);
+  const data = extensionIn(file, DATA_FILE);
+  const own = data === undefined ? [] : [beside(data)];
+  if (text === '' || /^[^/]*:/.test(text)) return { virtualSize, ...(own.length > 0 && { further: own }) };
+  const backing = beside(text);
+  const backingFormat = extensionIn(file, BACKING_FORMAT);
+  // What looks like a header in a raw image is a guest's.
+  const below = backingFormat === 'raw' || depth === DEEPEST ? {} : lookInto(backing, undefined, depth + 1);
+  const further = [...own, ...(below.backing === undefined ? [] : [below.backing]), ...(below.further ?? [])];
+  return {
+    virtualSize,
+    backing,
+    ...(backingFormat !== undefined && { backingFormat }),
+    ...(further.length > 0 && { further: [...new Set(further)] }),
+  };
 }
 
-/** Begins the part of a header that names the format of the backing file. */
+/** Begin the parts of a header that name the format of the backing file, and the file that has the data. */
 const BACKING_FORMAT = 0xe2792aca;
+const DATA_FILE = 0x44415441;
 
 /** The same page, “Header extensions”: from byte 72 on in version 2, behind the header in version 3. */
-function backingFormatIn(file: number): string | undefined {
+function extensionIn(file: number, wanted: number): string | undefined {
   const head = Buffer.alloc(4096);
   const length = readSync(file, head, 0, head.length, 0);
   let at = head.readUInt32BE(4) < 3 ? 72 : head.readUInt32BE(100);
   while (at + 8 <= length) {
     const [type, size] = [head.readUInt32BE(at), head.readUInt32BE(at + 4)];
     if (type === 0) return undefined;
-    if (type === BACKING_FORMAT) return head.toString('utf8', at + 8, at + 8 + size);
+    if (type === wanted) return head.toString('utf8', at + 8, at + 8 + size);
     at += 8 + Math.ceil(size / 8) * 8;
   }
   return undefined;

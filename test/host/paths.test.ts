@@ -95,6 +95,19 @@ describe('probePaths', () => {
       expect(far?.backing).toBe('/some/base');
       expect(net?.backing).toBeUndefined();
       expect([alone, near, far].map((one) => one?.backingFormat)).toEqual([undefined, 'raw', 'raw']);
+      expect(near?.further).toBeUndefined();
+      make('split', '-o', 'data_file=data,data_file_raw=on');
+      make('upper', '-b', 'split', '-F', 'qcow2');
+      make('top', '-b', 'upper', '-F', 'qcow2');
+      make('loop', '-b', 'pool', '-F', 'qcow2');
+      make('pool', '-b', 'loop', '-F', 'qcow2');
+      make('raw-below', '-b', 'upper', '-F', 'raw');
+      const furtherOf = (name: string): readonly string[] | undefined =>
+        probePaths([join(dir, name)])[join(dir, name)]?.further;
+      expect(furtherOf('split')).toEqual([join(dir, 'data')]);
+      expect(furtherOf('top')).toEqual([join(dir, 'split'), join(dir, 'data')]);
+      expect(furtherOf('loop')).toEqual([join(dir, 'loop'), join(dir, 'pool')]);
+      expect(furtherOf('raw-below')).toBeUndefined();
       make('old', '-o', 'compat=0.10', '-b', 'base', '-F', 'qcow2');
       const old = join(dir, 'old');
       expect(probePaths([old])[old]?.backingFormat).toBe('qcow2');

@@ -157,7 +157,7 @@ function requireQemuImg(origin: Origin | undefined, context: PlanContext): Pick<
 /** What is there already is never changed, so what the file says of it may differ from what it is. */
 function compareImage(device: PlannedDevice, file: string, context: PlanContext): void {
   const { facts, note, require } = context;
-  const { format, backing, backingFormat } = facts.paths[file] ?? {};
+  const { format, backing, backingFormat, further = [] } = facts.paths[file] ?? {};
   const size = param<number>(device, 'size');
   const is = contentsOf(facts.paths[file]);
   if (size !== null && is !== undefined && is !== size)
@@ -167,6 +167,15 @@ function compareImage(device: PlannedDevice, file: string, context: PlanContext)
       message: `${device.id}: ${file} is there already, with ${formatSize(is)}; \`size: ${formatSize(size)}\` is for a disk that is not`,
       help: is < size ? `let it grow, with the VM stopped: qemu-img resize ${file} ${formatSize(size)}` : undefined,
       origin: saidAt(device, 'size'),
+    });
+  for (const path of further)
+    require({
+      kind: 'path',
+      path,
+      access: 'read',
+      type: 'image',
+      help: `${file} has data in it, as its header says; without it, that is of no use`,
+      origin: saidAt(device, 'file'),
     });
   const given = param<string>(device, 'backing');
   if (given === null && backing !== undefined) refuseWritten(device, backing, 'backing', context);
