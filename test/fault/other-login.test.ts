@@ -5,7 +5,9 @@ import { Machine } from '../boot/machine.ts';
 
 let machine: Machine;
 beforeEach(() => {
-  machine = new Machine('template: none\nfirmware: bios\nmachine: pc\nmemory: 64M\nnetwork: none\n');
+  machine = new Machine(
+    'template: none\nfirmware: bios\nmachine: pc\nmemory: 64M\nnetwork: none\ndisks: [{ file: a.raw, size: 1M }]\n',
+  );
   for (const name of ['run', 'other']) mkdirSync(join(machine.dir, name), { mode: 0o700 });
 });
 afterEach(() => machine.remove());

@@ -86,18 +86,20 @@ async function schemaHere(facts: HostFacts): Promise<QemuSchema | undefined> {
 
 /** What this host lacks; a VM that runs holds its own ports and disks, and what serves it alone. */
 async function lookHere(plan: Plan, { session }: HostFacts): Promise<readonly Diagnostic[]> {
-  const [{ preflight }, { isUp, readState }] = await Promise.all([
+  const [{ preflight }, { findRunning }, { isUp, readState }] = await Promise.all([
     import('../../launch/preflight.ts'),
+    import('../../admin/running-note.ts'),
     import('../../admin/state.ts'),
   ]);
-  const own = isUp(readState(plan.vm.runDir))
-    ? {
-        requirements: plan.requirements.filter((one) => !isHeld(one)),
-        qemu: { ...plan.qemu, descriptors: [] },
-        sidecars: plan.sidecars.map((one) => ({ ...one, claims: [] })),
-        steps: plan.steps.filter((step) => step.do !== 'memory-file'),
-      }
-    : {};
+  const own =
+    isUp(readState(plan.vm.runDir)) || findRunning(plan.vm.stateDir)
+      ? {
+          requirements: plan.requirements.filter((one) => !isHeld(one)),
+          qemu: { ...plan.qemu, descriptors: [] },
+          sidecars: plan.sidecars.map((one) => ({ ...one, claims: [] })),
+          steps: plan.steps.filter((step) => step.do !== 'memory-file'),
+        }
+      : {};
   try {
     return await preflight({ ...plan, ...own }, { session });
   } catch (error) {
