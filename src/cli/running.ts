@@ -5,7 +5,7 @@ import { cutOff, findRunning } from '../admin/running-note.ts';
 import { readBootedPlan } from '../admin/state.ts';
 import { isVmName } from '../catalog/vm-name.ts';
 import { EXIT, fault } from '../core/diagnostic.ts';
-import { isFileRef, listVmFiles } from '../input/locate.ts';
+import { isFileRef, listVmFiles, locate } from '../input/locate.ts';
 import type { PlannedVm } from '../plan/plan.ts';
 import type { CliContext } from './context.ts';
 import { dirsOf } from './dirs.ts';
@@ -26,7 +26,7 @@ export function runRoot(context: CliContext): string {
   return run;
 }
 
-/** The VM that a name or a VM file means. */
+/** The VM that a name or a VM file means. @throws EzvmError exit 1 where no VM is called so */
 export async function resolveVm(ref: string, context: CliContext): Promise<VmRef> {
   if (isFileRef(ref)) return resolveFile(ref, context);
   const name = ref;
@@ -34,8 +34,12 @@ export async function resolveVm(ref: string, context: CliContext): Promise<VmRef
   const runDir = findRunDir(name, context);
   if (existsSync(runDir)) return { name, runDir };
   // The file that `ezvm NAME` starts may give its VM another name.
-  const file = listVmFiles(context.cwd, dirsOf(context).config).find(({ stem }) => stem === name);
-  return file ? resolveFile(file.absolute, context) : { name, runDir };
+  const { config, state } = dirsOf(context);
+  const file = listVmFiles(context.cwd, config).find(({ stem }) => stem === name);
+  if (file) return resolveFile(file.absolute, context);
+  // One that was started by its file's path has left its state.
+  if (!existsSync(`${state}/${name}`)) locate(name, context.cwd, config);
+  return { name, runDir };
 }
 
 /**
