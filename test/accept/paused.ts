@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -79,7 +79,8 @@ export function startPaused(
       } else if (step.do === 'memory-file') {
         writeFileSync(step.path, '');
         truncateSync(step.path, step.size);
-      }
+      } else if (step.do === 'create-image' && step.forOneRun)
+        execFileSync('qemu-img', ['create', '-q', '-f', step.format, '--', step.path, '4M'], { stdio: 'inherit' });
     }
     for (const { args } of plan.qemu.options)
       if (typeof args === 'object' && args['mem-path'] !== undefined && !existsSync(String(args['mem-path'])))
