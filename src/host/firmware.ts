@@ -94,8 +94,8 @@ function smallerOf(descriptor: FirmwareDescriptor): FirmwareDescriptor[] {
 }
 
 function withSizes(descriptor: FirmwareDescriptor): FirmwareDescriptor {
-  const executableSize = sizeOf(descriptor.executable);
-  const nvramSize = sizeOf(descriptor.nvramTemplate ?? '');
+  const executableSize = sizeOf(descriptor.executable, descriptor.executableFormat);
+  const nvramSize = sizeOf(descriptor.nvramTemplate ?? '', descriptor.nvramFormat);
   return {
     ...descriptor,
     ...(executableSize !== undefined && { executableSize }),
@@ -103,9 +103,13 @@ function withSizes(descriptor: FirmwareDescriptor): FirmwareDescriptor {
   };
 }
 
-function sizeOf(path: string): number | undefined {
-  const { size, virtualSize } = probePath(path);
-  return virtualSize ?? size;
+/** As the guest sees it. Most images are raw: opening a dozen of them would be felt at every start. */
+function sizeOf(path: string, format: string | undefined): number | undefined {
+  try {
+    return format === 'raw' ? statSync(path, { throwIfNoEntry: false })?.size : probePath(path).virtualSize;
+  } catch {
+    return undefined;
+  }
 }
 
 function isImage(value: unknown): value is { filename: string; format: string } {
