@@ -55,6 +55,7 @@ const path = z.object({
   backing: z.string().exactOptional(),
   backingFormat: z.string().exactOptional(),
   further: words.exactOptional(),
+  unlisted: words.exactOptional(),
   format: z.enum(['raw', 'qcow2', 'vmdk', 'vdi', 'vhdx', 'vpc']).exactOptional(),
 });
 

@@ -200,6 +200,8 @@ export interface PathFacts {
   readonly backingFormat?: string;
   /** What QEMU opens besides, as qcow2 headers tell: where it, or an image below it, has its data, and what is below that. */
   readonly further?: readonly string[];
+  /** What those headers name that is no path, such as `nbd://host` or `json:{…}`: QEMU would open whatever it says. */
+  readonly unlisted?: readonly string[];
   /** Of a disk image, read from its first bytes. */
   readonly format?: 'raw' | 'qcow2' | 'vmdk' | 'vdi' | 'vhdx' | 'vpc';
 }

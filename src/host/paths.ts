@@ -91,7 +91,7 @@ function blockSize(device: number): number | undefined {
   }
 }
 
-type Header = Pick<PathFacts, 'virtualSize' | 'backing' | 'backingFormat' | 'further'>;
+type Header = Pick<PathFacts, 'virtualSize' | 'backing' | 'backingFormat' | 'further' | 'unlisted'>;
 
 /** Images below an image, each below the one before; QEMU has no limit, and whoever makes an image none either. */
 const DEEPEST = 100;
@@ -118,7 +118,7 @@ function lookInto(path: string, size: number | undefined, depth = 0): Pick<PathF
 /** Longest name of a backing file that QEMU takes. */
 const LONGEST_BACKING = 1023;
 
-/** https://www.qemu.org/docs/master/interop/qcow2.html, “Header”. A name that is no path is left out. */
+/** https://www.qemu.org/docs/master/interop/qcow2.html, “Header”. */
 function qcow2Header(file: number, path: string, depth: number): Header {
   const header = Buffer.alloc(32);
   readSync(file, header, 0, header.length, 0);
@@ -126,20 +126,24 @@ function qcow2Header(file: number, path: string, depth: number): Header {
   const name = Buffer.alloc(Math.min(header.readUInt32BE(16), LONGEST_BACKING));
   readSync(file, name, 0, name.length, Number(header.readBigUInt64BE(8)));
   const text = name.toString('utf8');
-  const beside = (name: string): string => resolve(dirname(path), name);
-  const data = extensionIn(file, DATA_FILE);
-  const own = data === undefined ? [] : [beside(data)];
-  if (text === '' || /^[^/]*:/.test(text)) return { virtualSize, ...(own.length > 0 && { further: own }) };
-  const backing = beside(text);
+  const data = extensionIn(file, DATA_FILE) ?? '';
+  const isPath = (one: string): boolean => one !== '' && !/^[^/]*:/.test(one);
+  const beside = (one: string): string => resolve(dirname(path), one);
+  const backing = isPath(text) ? beside(text) : undefined;
   const backingFormat = extensionIn(file, BACKING_FORMAT);
   // What looks like a header in a raw image is a guest's.
-  const below = backingFormat === 'raw' || depth === DEEPEST ? {} : lookInto(backing, undefined, depth + 1);
-  const further = [...own, ...(below.backing === undefined ? [] : [below.backing]), ...(below.further ?? [])];
+  const isLast = backing === undefined || backingFormat === 'raw' || depth === DEEPEST;
+  const below = isLast ? {} : lookInto(backing, undefined, depth + 1);
+  const further = [data].filter(isPath).map(beside);
+  further.push(...(below.backing === undefined ? [] : [below.backing]), ...(below.further ?? []));
+  const unlisted = [text, data].filter((one) => one !== '' && !isPath(one));
+  unlisted.push(...(below.unlisted ?? []));
   return {
     virtualSize,
-    backing,
-    ...(backingFormat !== undefined && { backingFormat }),
+    ...(backing !== undefined && { backing }),
+    ...(backing !== undefined && backingFormat !== undefined && { backingFormat }),
     ...(further.length > 0 && { further: [...new Set(further)] }),
+    ...(unlisted.length > 0 && { unlisted: [...new Set(unlisted)] }),
   };
 }
 

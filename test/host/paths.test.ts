@@ -94,6 +94,13 @@ describe('probePaths', () => {
       expect(near?.backing).toBe(join(dir, 'ö, base'));
       expect(far?.backing).toBe('/some/base');
       expect(net?.backing).toBeUndefined();
+      expect(net?.unlisted).toEqual(['nbd://localhost/x']);
+      const other = `json:{"driver":"file","filename":"${dir}/alone"}`;
+      make('json', '-b', other, '-F', 'raw');
+      make('over-json', '-b', 'json', '-F', 'qcow2');
+      const unlistedOf = (name: string): readonly string[] | undefined =>
+        probePaths([join(dir, name)])[join(dir, name)]?.unlisted;
+      expect(['json', 'over-json', 'far'].map(unlistedOf)).toEqual([[other], [other], undefined]);
       expect([alone, near, far].map((one) => one?.backingFormat)).toEqual([undefined, 'raw', 'raw']);
       expect(near?.further).toBeUndefined();
       make('split', '-o', 'data_file=data,data_file_raw=on');

@@ -438,6 +438,8 @@ describe('a disk', () => {
       const unsaid = { '/a.qcow2': { ...file, format: 'qcow2', virtualSize: 1, backing: '/base' } as const };
       expect(unmet(disk('cache: none', unsaid))).toEqual(['format-unclear']);
       expect(unmet(disk('backing: /base', unsaid))).toEqual([]);
+      const elsewhere = { '/a.qcow2': { ...file, format: 'qcow2', virtualSize: 1, unlisted: ['json:{}'] } } as const;
+      expect(unmet(disk('cache: none', elsewhere))).toEqual(['image-unlisted']);
     });
 
     it('are not laid over what another disk writes', () => {

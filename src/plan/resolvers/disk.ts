@@ -157,7 +157,7 @@ function requireQemuImg(origin: Origin | undefined, context: PlanContext): Pick<
 /** What is there already is never changed, so what the file says of it may differ from what it is. */
 function compareImage(device: PlannedDevice, file: string, context: PlanContext): void {
   const { facts, note, require } = context;
-  const { format, backing, backingFormat, further = [] } = facts.paths[file] ?? {};
+  const { format, backing, backingFormat, further = [], unlisted = [] } = facts.paths[file] ?? {};
   const size = param<number>(device, 'size');
   const is = contentsOf(facts.paths[file]);
   if (size !== null && is !== undefined && is !== size)
@@ -175,6 +175,14 @@ function compareImage(device: PlannedDevice, file: string, context: PlanContext)
       access: 'read',
       type: 'image',
       help: `${file} has data in it, as its header says; without it, that is of no use`,
+      origin: saidAt(device, 'file'),
+    });
+  for (const name of unlisted)
+    require({
+      kind: 'unmet',
+      code: 'image-unlisted',
+      message: `${device.id}: the header of ${file}, or of an image below it, names ${JSON.stringify(name)}, which is no path: QEMU would open whatever it says`,
+      help: `if you trust it, name a file instead: qemu-img rebase -u -F FORMAT -b FILE IMAGE`,
       origin: saidAt(device, 'file'),
     });
   const given = param<string>(device, 'backing');
