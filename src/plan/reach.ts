@@ -107,6 +107,8 @@ function reachOf({ name, args, origin }: QemuOption): Reach[] {
       ...(restricted ? [] : say('network', `${id} (${type}) ${networkOf(type, args)}`)),
     ];
   }
+  const vmdks = name === 'blockdev' ? vmdksIn(args) : [];
+  if (vmdks.length > 0) return vmdks.flatMap((path) => say('path', `any files that the VMDK ${path} calls its parts`));
   const server = args['server'];
   if (name === 'blockdev' && typeof server === 'object' && 'host' in server)
     return say('network', `disk ${args['node-name']} is on the server ${server['host']}, port ${server['port']}`);
@@ -145,6 +147,14 @@ function usbOf(args: QemuProps): string {
 }
 
 /** Absolute paths anywhere in an option; in a text of QEMU's also behind a sign such as `=` or `:`. */
+/** VMDK images, however deep below others: such a one may consist of files anywhere. */
+function vmdksIn(value: QemuValue | undefined): string[] {
+  if (typeof value !== 'object' || Array.isArray(value)) return [];
+  const props = value as QemuProps;
+  const own = props['driver'] === 'vmdk' ? pathsIn(props['file'] ?? '') : [];
+  return [...own, ...Object.values(props).flatMap(vmdksIn)];
+}
+
 function pathsIn(value: QemuValue | true): string[] {
   if (typeof value === 'string') return [...value.matchAll(/(?:^|[=:])(\/[^,]*)/g)].map((match) => match[1] ?? '');
   if (typeof value !== 'object') return [];

@@ -22,6 +22,11 @@ describe('what reaches outside of a VM', () => {
   it.each([
     ['disks: [/dev/vg/a]\n', 'device /dev/vg/a'],
     ['disks: [disk.qcow2]\n', 'path /vm/disk.qcow2'],
+    ['disks: [disk.vmdk]\n', 'path any files that the VMDK /vm/disk.vmdk calls its parts'],
+    [
+      'disks: [{ file: top.qcow2, backing: base.vmdk }]\n',
+      'path any files that the VMDK /vm/base.vmdk calls its parts',
+    ],
     ['disks: [{ type: cdrom, file: /etc/shadow }]\n', 'path /etc/shadow'],
     ['shares: [/home/me]\n', 'path /home/me'],
     ['pci: ["0000:01:00.0"]\n', 'device PCI 0000:01:00.0'],
