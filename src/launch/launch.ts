@@ -189,7 +189,7 @@ async function complete(
   { foreground }: LaunchOptions,
 ): Promise<Launched> {
   const warnings = [...foretold];
-  const dead = findDead(start);
+  const dead = await findDead(start);
   if (dead) warnings.push(...dead.diagnostics);
   recordDeaths(start);
   for (const sidecar of start.plan.sidecars) {

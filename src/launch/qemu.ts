@@ -55,7 +55,7 @@ export async function startQemu(start: Start): Promise<NonNullable<Start['qemu']
     child.channel?.destroy();
     if (!(error instanceof QmpLost)) throw error;
     const exit = await Promise.race([child.ended, sleep(LAST_BREATH, undefined, { ref: false })]);
-    const culprit = findComplaint(start) ?? findDead(start);
+    const culprit = findComplaint(start) ?? (await findDead(start));
     if (culprit) throw culprit;
     if (exit) throw refusal(start.plan, child, exit);
     throw fault(EXIT.host, 'qemu-silent', `QEMU started but ${error.message}${lastWords(child)}`, {
@@ -82,7 +82,7 @@ async function rejectOnStandstill(start: Start, over: AbortSignal): Promise<neve
 export async function letGo(start: Start, { child, qmp }: NonNullable<Start['qemu']>): Promise<string> {
   await start.step('qemu: continue');
   start.interruption.check();
-  const dead = findDead(start);
+  const dead = await findDead(start);
   if (dead) throw dead;
   record(start, { phase: 'continuing' });
   await start.step('qemu: continuing');

@@ -1,7 +1,9 @@
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { canSeeClients, hasClient, isListening } from '../admin/endpoint.ts';
 import { describeExit, endPath } from '../admin/exit.ts';
 import { lastLines } from '../admin/log.ts';
+import { isAlive } from '../admin/process.ts';
 import { type Diagnostic, EXIT, EzvmError, fault } from '../core/diagnostic.ts';
 import type { Sidecar } from '../plan/plan.ts';
 import { type Child, lastWords } from './child.ts';
@@ -17,6 +19,8 @@ const FIRST_CLAIM = 4;
 const NEEDS_PATIENCE = 10_000;
 /** Milliseconds after which a program of which nothing can be seen but its life counts as started. */
 const SETTLING = 400;
+/** Milliseconds that the word of a program's end may take. */
+const HEARING = 1000;
 /** Milliseconds that a viewer may take until it is connected. */
 const CONNECTING = 10_000;
 
@@ -30,7 +34,8 @@ export async function startBefore(start: Start, sidecar: Sidecar): Promise<void>
 }
 
 /** The error that names the first sidecar QEMU needs and that has ended; undefined while all run. */
-export function findDead(start: Start): EzvmError | undefined {
+export async function findDead(start: Start): Promise<EzvmError | undefined> {
+  await hearDeaths(start);
   for (const { sidecar, child } of needed(start)) {
     const exit = child.exit();
     const complaint = exit && complaintOf(sidecar, child);
@@ -39,6 +44,12 @@ export function findDead(start: Start): EzvmError | undefined {
       return failed(sidecar, child, `${sidecar.name}, which QEMU needs, ${describeExit(exit)}${lastWords(child)}`);
   }
   return undefined;
+}
+
+/** Waits, where a sidecar has just ended, until the parent that watches it has said how. */
+async function hearDeaths(start: Start): Promise<void> {
+  const silent = needed(start).filter(({ child }) => child.exit() === undefined && !isAlive(child.identity));
+  await Promise.all(silent.map(({ child }) => Promise.race([child.ended, sleep(HEARING, undefined, { ref: false })])));
 }
 
 /** The error for what a sidecar that QEMU needs complains of in words that its template explains. */
@@ -69,7 +80,7 @@ export function rejectOnDeath(start: Start): Promise<never> {
   return Promise.race(
     needed(start).map(async ({ child }) => {
       await child.ended;
-      throw findDead(start);
+      throw await findDead(start);
     }),
   );
 }

@@ -4,10 +4,11 @@ import { assemble } from '../../src/plan/assemble.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { renderOptions } from '../../src/qemu/render.ts';
 import { CATALOG, DEVICES, type DeviceType, specWith } from '../one-device.ts';
+import { freePorts } from '../ports.ts';
 import { ALSO_OF_QEMU, OURS_ALONE } from '../refusals.ts';
 import { startPaused, type Verdict } from './paused.ts';
 import { ABSENT, factsAt, newPlace, QEMUS } from './qemus.ts';
-import { absence, freePorts, furnish } from './stand-ins.ts';
+import { absence, furnish } from './stand-ins.ts';
 import { variationsOf, versionOf } from './variations.ts';
 
 const ACCEPTED: Verdict = { status: 'prelaunch', complaints: [] };

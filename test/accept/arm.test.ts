@@ -4,10 +4,11 @@ import { probeHost } from '../../src/host/probe.ts';
 import { assemble } from '../../src/plan/assemble.ts';
 import { CATALOG, DEVICES, emptyVm, specWith } from '../one-device.ts';
 import { specOf } from '../planned.ts';
+import { freePorts } from '../ports.ts';
 import { ALSO_OF_QEMU, OURS_ALONE } from '../refusals.ts';
 import { startPaused, type Verdict } from './paused.ts';
 import { factsAt, newPlace } from './qemus.ts';
-import { absence, freePorts, furnish } from './stand-ins.ts';
+import { absence, furnish } from './stand-ins.ts';
 import { SYSTEMS } from './systems.ts';
 import { variationsOf } from './variations.ts';
 

@@ -6,10 +6,11 @@ import type { Plan } from '../../src/plan/plan.ts';
 import { renderOptions } from '../../src/qemu/render.ts';
 import { type Combination, chipsetsOf, product } from '../matrix.ts';
 import { CATALOG } from '../one-device.ts';
+import { freePorts } from '../ports.ts';
 import { startPaused } from './paused.ts';
 import { ABSENT, factsAt, newPlace, QEMUS } from './qemus.ts';
 import { replaceAbsent, withSwtpm } from './replaced.ts';
-import { freePorts, furnish } from './stand-ins.ts';
+import { furnish } from './stand-ins.ts';
 import { requiredOf, versionOf } from './variations.ts';
 
 const HOUR = 60 * 60_000;

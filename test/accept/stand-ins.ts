@@ -9,7 +9,6 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { HostFacts } from '../../src/host/facts.ts';
 import { makeCertificates } from '../../src/launch/certificates.ts';
@@ -295,20 +294,4 @@ function kernel(): Buffer {
   image[0x211] = 1;
   image.writeUInt32LE(0x37ffffff, 0x22c);
   return image;
-}
-
-/** Ports of this machine that nothing listens on, each another. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<Server>((resolve) => {
-          const server = createServer().listen(0, '127.0.0.1', () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

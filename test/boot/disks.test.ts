@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeCertificates } from '../../src/launch/certificates.ts';
-import { freePorts } from '../accept/stand-ins.ts';
+import { freePorts } from '../ports.ts';
 import type { Machine } from './machine.ts';
 import { NO_GUEST, scripted } from './scripted.ts';
 

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { OTHERS } from '../accept/others.ts';
-import { freePorts } from '../accept/stand-ins.ts';
+import { freePorts } from '../ports.ts';
 import { AS_ROOT, type Machine } from './machine.ts';
 import { echo, NO_GUEST, scripted } from './scripted.ts';
 

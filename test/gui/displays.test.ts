@@ -1,20 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { makeCertificates } from '../../src/launch/certificates.ts';
 import { XVFB } from '../accept/screen.ts';
+import { freePorts } from '../ports.ts';
 import { Desk, lacking } from './desk.ts';
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** What is shown, by which program, with `PORT` for a free one, and its name in the gallery. */
 const DISPLAYS: readonly { what: string; program?: string; yaml: string; gallery?: string }[] = [
@@ -56,7 +48,7 @@ describe('a display shows what the guest paints', () => {
   for (const { what, program, yaml, gallery } of DISPLAYS) {
     const lack = XVFB === undefined ? 'Xvfb' : program && lacking(program);
     it.skipIf(lack !== undefined)(lack ? `${what} (left out: no ${lack})` : what, async () => {
-      const port = await freePort();
+      const [port = 0] = await freePorts(1);
       const desk = await Desk.open(yaml.replace('PORT', String(port)).replace('NUMBER', String(port - 5900)));
       onTestFinished(() => desk.close());
       const { err } = await desk.machine.start();
@@ -99,7 +91,7 @@ describe('a display that asks for a password is opened by itself', () => {
   for (const { what, program, yaml } of LOCKED) {
     const lack = XVFB === undefined ? 'Xvfb' : lacking(program ?? '', 'openssl');
     it.skipIf(lack !== undefined)(lack ? `${what} (left out: no ${lack})` : what, async () => {
-      const port = await freePort();
+      const [port = 0] = await freePorts(1);
       const tls = mkdtempSync(join(tmpdir(), 'ezvm-tls-'));
       onTestFinished(() => rmSync(tls, { recursive: true }));
       makeCertificates(tls, ['localhost', '127.0.0.1']);

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
-import { freePorts } from '../accept/stand-ins.ts';
 import { Machine } from '../boot/machine.ts';
+import { freePorts } from '../ports.ts';
 
 const SECRET = 'kartoffel-7';
 const MISSING = ['openssl', 'qemu-system-x86_64'].find((program) => {
