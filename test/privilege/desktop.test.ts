@@ -134,7 +134,7 @@ describe.skipIf(NO_VIEWER !== undefined)(`root’s view${NO_VIEWER ? ` (left out
     expect(statusOf(viewer?.pid)['Uid']).toMatch(new RegExp(`^${alice.uid}\t`));
     await seesGuest();
     // Whoever calls sudo means a VM of his own, until he says whose.
-    expect(town.sudo(bob, 'view', NAME).err).toContain(`VM ${NAME} is not running`);
+    expect(town.sudo(bob, 'view', NAME).err).toContain(`there is no VM ${NAME}`);
     expect(town.sudo(bob, 'view', '--user', alice.name, NAME).err).toContain('is open already');
     expect(town.sudo(bob, 'restart-sidecar', NAME, 'viewer', `--user=${alice.name}`)).toMatchObject({ exit: 0 });
     expect(statusOf(status().sidecars[0]?.pid)['Uid']).toMatch(new RegExp(`^${alice.uid}\t`));
